@@ -1,0 +1,1 @@
+"""How it starts: settings, the composition root, the command line."""

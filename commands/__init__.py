@@ -1,0 +1,1 @@
+"""The write side: one pipeline for every command, its ports, and the loops that issue commands."""

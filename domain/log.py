@@ -140,7 +140,7 @@ class EventStore(Protocol):
 
 
 Offsets = Mapping[str, int]
-"""Shard to the last position (embedded) or the next offset (Kafka): opaque but to the adapter that gave it."""
+"""Shard to last position (embedded) or next offset (Kafka): opaque but to the adapter that gave it."""
 
 
 @dataclass(frozen=True, slots=True)

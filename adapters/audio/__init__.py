@@ -1,0 +1,1 @@
+"""Decoding and analysis in child processes that may crash or hang without harm to the application."""

@@ -1,0 +1,204 @@
+"""What the write side asks of the world; adapters implement these structurally, `app` puts them together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+from uuid import UUID
+
+from analysis.result import Analysed, Settings
+
+
+class Snapshots(Protocol):
+    """The latest state of a stream, so that a long one loads as fast as a short one."""
+
+    async def read_snapshot(self, stream: UUID, fold_version: int) -> tuple[int, bytes] | None:
+        """Return (revision, state) of the latest snapshot made by this version of the fold, if any."""
+        ...
+
+    async def write_snapshot(self, stream: UUID, revision: int, fold_version: int, state: bytes) -> None:
+        """Keep this snapshot unless a later one is there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArtefact:
+    """An immutable file, named by what is in it."""
+
+    sha256: str
+    bytes: int
+
+
+class Artefacts(Protocol):
+    """Content-addressed files: written before the event that names them, never changed."""
+
+    async def put(self, content: bytes) -> StoredArtefact:
+        """Store these bytes durably; storing the same again is free."""
+        ...
+
+    async def put_file(self, path: Path, sha256: str) -> StoredArtefact:
+        """Move a local file of this hash in; the path is gone afterwards."""
+        ...
+
+    async def get(self, sha256: str) -> bytes:
+        """Return the whole content. Raises NotFound."""
+        ...
+
+    async def size(self, sha256: str) -> int:
+        """Return the size in bytes. Raises NotFound."""
+        ...
+
+    def stream(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Yield the bytes start..end (end exclusive) in chunks. Raises NotFound."""
+        ...
+
+    async def fetch_to(self, sha256: str, path: Path) -> None:
+        """Copy the content to a local path, for readers that need a file. Raises NotFound."""
+        ...
+
+    async def delete(self, sha256: str) -> None:
+        """Remove the content if it is there."""
+        ...
+
+
+class UndecodableAudio(Exception):
+    """The file cannot be decoded; trying again gives the same. `code` is `undecodable` or `too_long`."""
+
+    def __init__(self, code: Literal["undecodable", "too_long"], detail: str) -> None:
+        super().__init__(detail)
+        self.code: Literal["undecodable", "too_long"] = code
+        self.detail = detail
+
+
+class AnalysisCrashed(Exception):
+    """The child died or hung; another attempt may work. `code` is `crashed` or `timed_out`."""
+
+    def __init__(self, code: Literal["crashed", "timed_out"], detail: str) -> None:
+        super().__init__(detail)
+        self.code: Literal["crashed", "timed_out"] = code
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a quick look by a real decoder proved about an upload."""
+
+    media_type: str
+    duration_ms: float
+    sample_rate: int
+    channels: int
+
+
+class Analyser(Protocol):
+    """Decoding and signal processing, in child processes that may crash or hang without harm to us."""
+
+    async def probe(self, path: Path) -> Probed:
+        """Open, decode up to 30 s, count frames, within 10 s.
+
+        Raises UndecodableAudio, also when the decoder crashes or hangs on it.
+        """
+        ...
+
+    async def analyse(
+        self, path: Path, settings: Settings, on_progress: Callable[[str, float], None]
+    ) -> Analysed:
+        """Analyse a file; `on_progress(stage, percent)` is called from the event loop.
+
+        Cancelling the task ends the child. Raises UndecodableAudio or AnalysisCrashed.
+        """
+        ...
+
+
+JobStatus = Literal["queued", "running", "retrying", "completed", "cancelled", "dead"]
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedJob:
+    """An analysis to schedule, as its AnalysisQueued event describes it."""
+
+    job_id: UUID
+    track_id: UUID
+    number: int
+    priority: int
+    audio_sha256: str
+    settings: Settings
+    duration_ms: float
+    queued_at: datetime
+    event_id: UUID
+    correlation_id: UUID
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job a worker holds a lease on. `attempt` is 1.., the number this run must name in its commands."""
+
+    job: QueuedJob
+    attempt: int
+    worker: str
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as people see it. `queue_position` counts from 1 and is None unless it waits; times in s."""
+
+    job_id: UUID
+    track_id: UUID
+    number: int
+    status: JobStatus
+    priority: int
+    attempt: int
+    stage: str | None
+    percent: float
+    queued_at: datetime
+    run_after: datetime
+    error_code: str | None
+    error_detail: str | None
+    queue_position: int | None
+    estimated_seconds: float | None
+
+
+class JobQueue(Protocol):
+    """The schedule of analyses: the stream is the truth of a job's outcome, its row that of the schedule."""
+
+    async def enqueue(self, job: QueuedJob) -> None:
+        """Add a job once; a job that is there stays as it is."""
+        ...
+
+    async def claim(self, worker: str, lease_s: float) -> ClaimedJob | None:
+        """Take the next runnable job (priority, then age), skipping those others hold."""
+        ...
+
+    async def expired(self) -> list[ClaimedJob]:
+        """Return running jobs whose lease ran out: their worker is lost."""
+        ...
+
+    async def heartbeat(
+        self, job_id: UUID, attempt: int, worker: str, lease_s: float, stage: str, percent: float
+    ) -> bool:
+        """Extend the lease and note the progress; False when the job is no longer this worker's."""
+        ...
+
+    async def retry(self, job_id: UUID, attempt: int, run_after: datetime, code: str, detail: str) -> None:
+        """Put an attempt that failed back, to run again from `run_after`."""
+        ...
+
+    async def finish(
+        self, job_id: UUID, status: JobStatus, code: str | None = None, detail: str | None = None
+    ) -> None:
+        """Note the final outcome its stream recorded: completed, cancelled or dead."""
+        ...
+
+    async def get(self, job_id: UUID) -> JobView | None:
+        """Return one job."""
+        ...
+
+    async def list(
+        self, statuses: tuple[JobStatus, ...] = (), track_id: UUID | None = None, limit: int = 100
+    ) -> list[JobView]:
+        """Return jobs, running first, then in the order they will run, then the finished, newest first."""
+        ...
