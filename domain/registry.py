@@ -1,0 +1,82 @@
+"""The names events are stored under, their schema versions, and how older versions are read.
+
+A name and a version are for ever: what is in the log is never rewritten. A changed field is a new version
+with an upcaster from the one before; docs/events.json and the golden files in tests/golden hold every
+version, and the checks fail when a registered shape changes without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from domain.errors import EventTooLarge, UnknownEvent
+from domain.log import MAX_EVENT_BYTES, NewEvent
+from domain.recorded import Recorded
+
+
+class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all events: frozen data, named in the past tense, stored as JSON under a registered name."""
+
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+"""Turns the data of one schema version into that of the next; pure."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """One registered event: its name, its current schema version, and an upcaster per older version."""
+
+    name: str
+    shape: type[Event]
+    version: int = 1
+    upcasters: Mapping[int, Upcaster] = field(default_factory=dict[int, Upcaster])
+
+
+class Registry:
+    """Every event this code can write or read."""
+
+    def __init__(self, types: Iterable[EventType]) -> None:
+        self.types = {t.name: t for t in types}
+        self._by_shape = {t.shape: t for t in self.types.values()}
+        self._encoder = msgspec.json.Encoder()
+
+    def encode(self, event: Event, event_id: UUID) -> NewEvent:
+        """Return the event as the log stores it. Raises EventTooLarge."""
+        kind = self._by_shape[type(event)]
+        data = self._encoder.encode(event)
+        if len(data) > MAX_EVENT_BYTES:
+            raise EventTooLarge(f"{kind.name} takes {len(data)} bytes, the limit is {MAX_EVENT_BYTES}")
+        return NewEvent(event_id, kind.name, kind.version, data)
+
+    def upcast(self, recorded: Recorded) -> dict[str, Any]:
+        """Return the event's data in its current schema version.
+
+        Raises UnknownEvent for a name or a version that a newer writer must have written.
+        """
+        kind = self.types.get(recorded.type)
+        if kind is None:
+            raise UnknownEvent(
+                f"event type {recorded.type} at position {recorded.position} is not known here"
+            )
+        if recorded.schema_version > kind.version:
+            raise UnknownEvent(
+                f"{recorded.type} at position {recorded.position} has schema version "
+                f"{recorded.schema_version}; this code reads up to {kind.version}"
+            )
+        data = dict(recorded.data)
+        for version in range(recorded.schema_version, kind.version):
+            data = kind.upcasters[version](data)
+        return data
+
+    def decode(self, recorded: Recorded) -> Event:
+        """Return the event as its typed shape. Raises UnknownEvent, also for data that does not fit it."""
+        data = self.upcast(recorded)
+        try:
+            return msgspec.convert(data, self.types[recorded.type].shape)
+        except msgspec.ValidationError as error:
+            raise UnknownEvent(f"{recorded.type} at position {recorded.position}: {error}") from error
