@@ -1,8 +1,35 @@
 """Fixtures every suite shares; the servers behind them live in tests/servers."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+
+from adapters.postgres.access import Access
+from tests.servers.postgres import OwnPostgres, TestServer, own_server, running_test_server
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[TestServer]:
+    """The session's Postgres: don't kill it, take `own_postgres` for that."""
+    with running_test_server() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: TestServer) -> Iterator[Access]:
+    """A fresh, migrated database: `.serving`, `.owner` and `.superuser` are connection strings to it."""
+    with postgres.database() as access:
+        yield access
+
+
+@pytest.fixture
+def own_postgres(tmp_path: Path) -> Iterator[OwnPostgres]:
+    """A private, migrated Postgres that the test may kill, pause, stop and start."""
+    with own_server(tmp_path / "data") as server:
+        yield server

@@ -1,0 +1,71 @@
+"""Makes the two roles and the database that beatledger needs; the only thing done as superuser.
+
+The owner role owns every object and is used by migrations only. The serving role owns nothing and may what
+the migrations grant, so a hole in a serving process can't rewrite the log.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from adapters.postgres.access import OWNER, SERVING, Access
+
+_BOOTSTRAP_LOCK = 0x6265_6174_0001
+_NO_POWER = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+
+
+def bootstrap(access: Access) -> None:
+    """Make the roles with the passwords of `access`, and its database owned by the owner role, where missing.
+
+    Safe to run at every start, and by several processes at once. Raises psycopg.Error.
+    """
+    database, superuser = _names(access.superuser)[0], make_conninfo(access.superuser, dbname="postgres")
+    with psycopg.connect(superuser, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [_BOOTSTRAP_LOCK])
+        for role, conninfo in ((OWNER, access.owner), (SERVING, access.serving)):
+            _make_role(connection, role, _names(conninfo)[1])
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), sql.Identifier(OWNER))
+            )
+        limit_database(connection, database)
+    with psycopg.connect(access.owner, autocommit=True) as connection:
+        _close_defaults(connection)
+
+
+def limit_database(connection: psycopg.Connection[Any], database: str) -> None:
+    """Let only our two roles connect to a database. A copy of a template needs it anew."""
+    name, serving = sql.Identifier(database), sql.Identifier(SERVING)
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+    connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, serving))
+
+
+def _make_role(connection: psycopg.Connection[Any], role: str, password: str) -> None:
+    exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    # Hashed on this side: the password stands in no statement that a log or a monitor could show.
+    scram = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+    connection.execute(
+        sql.SQL("{} ROLE {} {} PASSWORD {}").format(
+            sql.SQL("ALTER" if exists else "CREATE"),
+            sql.Identifier(role),
+            sql.SQL(_NO_POWER),
+            sql.Literal(scram),
+        )
+    )
+
+
+def _close_defaults(connection: psycopg.Connection[Any]) -> None:
+    """Take away what Postgres grants to everybody: migrations grant by name, functions too."""
+    connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    connection.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(sql.Identifier(SERVING)))
+    connection.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
+
+
+def _names(conninfo: str) -> tuple[str, str]:
+    """Return the database and the password of a connection string."""
+    parts = conninfo_to_dict(conninfo)
+    return str(parts["dbname"]), str(parts["password"])
