@@ -1,0 +1,121 @@
+"""The one way our adapters reach Postgres: pooled connections, with an answer in seconds when it is away.
+
+Three ways of being away: gone (connections end), not yet back (none can be made) and stopped (connections
+stay open and silent, which no timeout of the server ends). For the last one a deadline on this side hangs up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import socket
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import AsyncConnectionPool
+
+from domain.errors import Unavailable
+
+CONNECT_S = 2.0
+"""The longest wait for a connection, from the pool or from the server."""
+DEADLINE_S = 5.0
+"""The longest use of one connection, unless its user names another."""
+_CANCEL_S = 1.0
+
+
+class ImpatientConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
+    """A connection whose caller can give up: psycopg lets a cancelled task wait 10 s for a silent server."""
+
+    async def cancel_safe(self, *, timeout: float = _CANCEL_S) -> None:  # noqa: ASYNC109 - psycopg's
+        """Cancel the statement that runs, or hang up when the server doesn't listen."""
+        try:
+            await super().cancel_safe(timeout=min(timeout, _CANCEL_S))
+        except psycopg.OperationalError:
+            hang_up(self)
+            raise
+
+
+Pool = AsyncConnectionPool[ImpatientConnection]
+
+
+def make_pool(serving_conninfo: str, max_size: int = 10) -> Pool:
+    """Return a pool of autocommit connections; `await pool.open()` returns at once, also without a server."""
+    return AsyncConnectionPool(
+        patient_only_for_seconds(serving_conninfo),
+        connection_class=ImpatientConnection,
+        kwargs={"autocommit": True},
+        min_size=1,
+        max_size=max_size,
+        open=False,
+        timeout=CONNECT_S,
+        # Then the next request asks anew: the pool's own waits grow to minutes, and so would the recovery.
+        reconnect_timeout=1.0,
+    )
+
+
+def patient_only_for_seconds(conninfo: str) -> str:
+    """Return the connection string with a limit for connecting, and a server that ends what we abandoned."""
+    options = str(conninfo_to_dict(conninfo).get("options") or "")
+    return make_conninfo(
+        conninfo,
+        connect_timeout=int(CONNECT_S),
+        options=f"{options} -c client_connection_check_interval=1000".strip(),
+    )
+
+
+@asynccontextmanager
+async def connection(pool: Pool, deadline_s: float = DEADLINE_S) -> AsyncGenerator[ImpatientConnection]:
+    """Borrow a connection that was alive a moment ago, for at most `deadline_s`; raises Unavailable.
+
+    At the deadline the socket is shut: the waiting statement ends with an error whatever the server does.
+    Open transactions with `connection.transaction()`.
+    """
+    with unavailable():
+        borrowed = await _borrow(pool)
+        alarm = asyncio.get_running_loop().call_later(deadline_s, hang_up, borrowed)
+        try:
+            yield borrowed
+        finally:
+            alarm.cancel()
+            await pool.putconn(borrowed)
+
+
+@contextmanager
+def unavailable() -> Generator[None]:
+    """Turn what psycopg raises when the server is away into Unavailable; for sync and async code."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise Unavailable("Postgres can't be reached or did not answer in time: try again") from error
+
+
+def hang_up(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
+    """Shut a connection's socket: whoever waits for an answer gets OperationalError at once.
+
+    Any thread may, also for a connection that another thread waits on.
+    """
+    with suppress(OSError, psycopg.OperationalError):  # closed already: nobody waits
+        line = socket.socket(fileno=os.dup(connection.fileno()))
+        with line:
+            line.shutdown(socket.SHUT_RDWR)
+
+
+async def _borrow(pool: Pool) -> ImpatientConnection:
+    while _has_died(borrowed := await pool.getconn()):
+        # After a restart of the server the pool is full of these: take the next at once.
+        await borrowed.close()
+        await pool.putconn(borrowed)
+    return borrowed
+
+
+def _has_died(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Say whether the server has hung up: nothing else is there to read on an idle connection."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
