@@ -1,0 +1,192 @@
+"""Group commit: many writers, one queue, one thread that sends whatever has gathered as one transaction.
+
+The library takes a table lock over a round trip and an fsync for each append, so the writers wait in line for the
+disk. Here one fsync serves everybody who came while the last one ran. docs/adr/0002-group-commit.md has the numbers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from uuid import UUID
+
+import psycopg
+import structlog
+
+from adapters.postgres.append_call import AppendCall, in_doubt
+from adapters.postgres.pending_append import Outcome, Pending, no_answer, settle_all
+from adapters.postgres.verdicts import culprit, outcomes
+from domain.errors import Busy, Unavailable
+
+log = structlog.get_logger(__name__)
+
+CAPACITY = 10_000
+CAPACITY_BYTES = 64_000_000
+MAX_BATCH = 1_000
+MAX_BATCH_BYTES = 4_000_000
+STUCK_S = 10.0
+"""After this long without a word from the database its connection is given up, and the batch sent over another."""
+_PAUSES_S = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
+
+
+class AppendQueue:
+    """Takes appends from any thread or event loop; its flusher starts with the first one.
+
+    `on_flushed` is called from the flusher after each batch that wrote something.
+    """
+
+    def __init__(self, conninfo: str, on_flushed: Callable[[], None] = lambda: None) -> None:
+        self._call = AppendCall(conninfo)
+        self._on_flushed = on_flushed
+        self._tickets = itertools.count(1)
+        self._waiting: deque[Pending] = deque()
+        self._waiting_bytes = 0
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
+        self._closing = False
+        self._given_up = threading.Event()
+        self._thread: threading.Thread | None = None
+        # Of the flusher, kept here so that its successor goes on where it died.
+        self._in_flight: list[Pending] = []
+        self._resent = False
+        self._part = MAX_BATCH
+        self._sent_at = 0.0
+
+    def next_ticket(self) -> int:
+        """Return the number of a new append, different from all others of this process."""
+        return next(self._tickets)
+
+    def put(self, pending: Pending) -> None:
+        """Queue an append; its `settle` is called with the outcome. Raises Busy or, when closed, Unavailable."""
+        with self._lock:
+            if self._closing:
+                raise Unavailable("the event store is shutting down: nothing was written")
+            if len(self._waiting) >= CAPACITY or self._waiting_bytes >= CAPACITY_BYTES:
+                raise Busy("too many appends are waiting: nothing was written, try again in a second")
+            self._waiting.append(pending)
+            self._waiting_bytes += pending.append.size
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._supervise, name="flusher", daemon=True)
+                self._thread.start()
+            self._wake.notify()
+
+    def unstick(self) -> None:
+        """Give up a connection that has been silent for long; called by those whose deadline ran out."""
+        with self._lock:
+            stuck = bool(self._in_flight) and monotonic() - self._sent_at > STUCK_S
+        if stuck:
+            self._call.hang_up()
+
+    def close(self, patience_s: float = 5.0) -> None:
+        """Write what is queued, as far as `patience_s` allows, and answer everybody. Safe to call twice."""
+        with self._lock:
+            self._closing = True
+            self._wake.notify()
+        if self._thread is not None:
+            self._thread.join(patience_s)
+        self._given_up.set()
+        self._call.hang_up()
+        with self._lock:
+            left = [*self._in_flight, *self._waiting]
+            settle_all((pending, no_answer()) for pending in left)
+            for pending in left:
+                pending.abandoned = True
+            self._waiting.clear()
+
+    def _supervise(self) -> None:
+        while not self._given_up.is_set():
+            try:
+                self._run()
+                break
+            except BaseException:
+                # Whatever it was, the callers of this batch and all to come must not wait for a dead thread.
+                log.exception("flusher.died")
+                self._resent = True
+                self._given_up.wait(0.05)
+        self._call.close()
+
+    def _run(self) -> None:
+        while self._in_flight or self._take_batch():
+            self._flush()
+
+    def _take_batch(self) -> bool:
+        """Move the next batch from the queue to `_in_flight`; wait for one. False: closed and empty."""
+        with self._lock:
+            while not self._in_flight:
+                while not self._waiting:
+                    if self._closing:
+                        return False
+                    self._wake.wait()
+                self._in_flight = self._choose()
+                self._resent = False
+                self._part = MAX_BATCH
+        return True
+
+    def _choose(self) -> list[Pending]:
+        """Take appends that don't depend on one another, in order; whoever must wait keeps its place."""
+        chosen: list[Pending] = []
+        passed: list[Pending] = []
+        written: set[UUID] = set()
+        named: set[UUID] = set()
+        size = 0
+        while self._waiting and len(chosen) < MAX_BATCH and len(passed) < MAX_BATCH:
+            pending = self._waiting[0]
+            append = pending.append
+            if chosen and size + append.size > MAX_BATCH_BYTES:
+                break
+            self._waiting.popleft()
+            if pending.abandoned:
+                self._waiting_bytes -= append.size
+                continue
+            if written.isdisjoint(append.writes) and named.isdisjoint(append.writes) and written.isdisjoint(append.names):
+                chosen.append(pending)
+                size += append.size
+            else:
+                passed.append(pending)
+            # Also of those passed over: a later append to the same stream must not overtake an earlier one.
+            written |= append.writes
+            named |= append.names
+        self._waiting.extendleft(reversed(passed))
+        self._waiting_bytes -= size
+        return chosen
+
+    def _flush(self) -> None:
+        """Send all that is in flight, again and again while the database is away, and answer."""
+        failures = 0
+        while part := self._next_part():
+            batch = [pending.append for pending in part]
+            self._sent_at = monotonic()
+            try:
+                flushed = self._call.send(batch, self._resent)
+            except psycopg.Error as error:
+                if in_doubt(error):
+                    failures += 1
+                    self._wait_for_database(failures, error)
+                elif len(part) > 1:
+                    # Somebody's append can't be stored: one by one, only that one fails.
+                    self._part = 1
+                else:
+                    self._settle(part, [culprit(error)])
+            else:
+                failures = 0
+                self._settle(part, list(outcomes(batch, flushed)))
+                self._on_flushed()
+
+    def _next_part(self) -> list[Pending]:
+        with self._lock:
+            self._in_flight = [pending for pending in self._in_flight if not pending.abandoned]
+            return self._in_flight[: self._part]
+
+    def _wait_for_database(self, failures: int, error: psycopg.Error) -> None:
+        if failures == 1:
+            log.warning("flusher.database_away", error=str(error).strip(), appends=len(self._in_flight))
+        self._resent = True
+        self._given_up.wait(_PAUSES_S[min(failures, len(_PAUSES_S)) - 1])
+
+    def _settle(self, part: list[Pending], results: list[Outcome]) -> None:
+        with self._lock:
+            settle_all(zip(part, results, strict=True))
+            del self._in_flight[: len(part)]

@@ -1,0 +1,172 @@
+"""The event store: appends through the queue, history from the table. Implements domain.log.EventStore."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, LiteralString
+from uuid import UUID
+
+import msgspec
+
+from adapters.postgres.append_queue import AppendQueue
+from adapters.postgres.batch_format import PackedAppend, pack_append
+from adapters.postgres.pending_append import PendingInLoop, PendingInThread
+from adapters.postgres.pool import Pool, connection
+from adapters.postgres.recorded_rows import COLUMNS, fetch_recorded
+from domain.errors import EventTooLarge, Invalid, Unavailable
+from domain.log import (
+    MAX_APPEND_BYTES,
+    MAX_EVENT_BYTES,
+    Appended,
+    CommandKey,
+    Metadata,
+    Slice,
+    StoredAnswer,
+)
+from domain.recorded import Recorded
+
+DEADLINE_S = 5.0
+"""When a caller is told Unavailable, whatever has become of the flusher and the database."""
+
+
+class PostgresEventStore:
+    """One process's door to the log. `deadline_s` is the longest an append takes to answer."""
+
+    def __init__(self, queue: AppendQueue, pool: Pool, deadline_s: float = DEADLINE_S) -> None:
+        self._queue = queue
+        self._pool = pool
+        self._deadline_s = deadline_s
+
+    async def append(
+        self,
+        slices: Sequence[Slice],
+        metadata: Metadata,
+        command_key: CommandKey | None = None,
+        not_after: datetime | None = None,
+    ) -> Appended:
+        """See domain.log.EventStore; besides, Invalid for what the log can't hold (a NUL in a text)."""
+        pending = PendingInLoop(self._pack(slices, metadata, command_key, not_after))
+        self._queue.put(pending)
+        try:
+            return await pending.wait(self._deadline_s)
+        except Unavailable:
+            self._queue.unstick()
+            raise
+
+    def append_sync(
+        self,
+        slices: Sequence[Slice],
+        metadata: Metadata,
+        command_key: CommandKey | None = None,
+        not_after: datetime | None = None,
+    ) -> Appended:
+        """Append from a thread: the same queue, the same answers. Blocks; never call it in an event loop."""
+        pending = PendingInThread(self._pack(slices, metadata, command_key, not_after))
+        self._queue.put(pending)
+        try:
+            return pending.wait(self._deadline_s)
+        except Unavailable:
+            self._queue.unstick()
+            raise
+
+    async def find_answer(self, command_id: UUID) -> StoredAnswer | None:
+        """See domain.log.EventStore. Raises Unavailable."""
+        async with connection(self._pool) as conn:
+            cursor = await conn.execute(
+                "SELECT fingerprint, status, body, revision, position FROM command_keys WHERE command_id = %s",
+                [command_id],
+                binary=True,
+            )
+            row = await cursor.fetchone()
+        if row is None:
+            return None
+        fingerprint, status, body, revision, position = row
+        return StoredAnswer(fingerprint, status, msgspec.json.decode(body), revision, position)
+
+    async def read_stream(
+        self, stream: UUID, after: int = 0, up_to: int | None = None, limit: int | None = None
+    ) -> list[Recorded]:
+        """See domain.log.EventStore. Raises Unavailable."""
+        query: LiteralString = f"""
+            SELECT {COLUMNS} FROM stored_events
+            WHERE originator_id = %s AND originator_version > %s AND originator_version <= %s AND category IS NOT NULL
+            ORDER BY originator_version LIMIT %s
+        """
+        async with connection(self._pool) as conn:
+            return await fetch_recorded(conn, query, [stream, after, _MAX_BIGINT if up_to is None else up_to, limit])
+
+    async def read_log(
+        self,
+        after_position: int = 0,
+        limit: int = 500,
+        *,
+        up_to: int | None = None,
+        categories: Collection[str] | None = None,
+        type: str | None = None,
+        actor: str | None = None,
+        stream: UUID | None = None,
+        correlation_id: UUID | None = None,
+    ) -> list[Recorded]:
+        """See domain.log.EventStore. Raises Unavailable."""
+        filters: list[tuple[LiteralString, Any]] = [
+            ("category = ANY(%s)", None if categories is None else list(categories)),
+            ("topic = %s", type),
+            ("actor = %s", actor),
+            ("originator_id = %s", stream),
+            ("correlation_id = %s", correlation_id),
+            ("notification_id <= %s", up_to),
+        ]
+        given = [(condition, value) for condition, value in filters if value is not None]
+        where = "".join([f" AND {condition}" for condition, _ in given])
+        query: LiteralString = f"""
+            SELECT {COLUMNS} FROM stored_events
+            WHERE notification_id > %s AND category IS NOT NULL{where}
+            ORDER BY notification_id LIMIT %s
+        """
+        async with connection(self._pool) as conn:
+            return await fetch_recorded(conn, query, [after_position, *[value for _, value in given], limit])
+
+    async def head(self) -> int:
+        """See domain.log.EventStore. Raises Unavailable."""
+        async with connection(self._pool) as conn:
+            row = await (await conn.execute("SELECT max(notification_id) FROM stored_events")).fetchone()
+        return (row and row[0]) or 0
+
+    def _pack(
+        self,
+        slices: Sequence[Slice],
+        metadata: Metadata,
+        command_key: CommandKey | None,
+        not_after: datetime | None,
+    ) -> PackedAppend:
+        _check_limits(slices)
+        try:
+            packed = pack_append(self._queue.next_ticket(), slices, metadata, command_key, not_after)
+        except UnicodeEncodeError as error:
+            raise Invalid("unstorable", f"the log can't store this: {error}") from error
+        if packed.size > MAX_APPEND_BYTES:
+            raise EventTooLarge(f"the append has {packed.size} bytes, more than {MAX_APPEND_BYTES}: split it")
+        return packed
+
+
+_MAX_BIGINT = 2**63 - 1
+
+
+def _check_limits(slices: Sequence[Slice]) -> None:
+    if not slices:
+        raise Invalid("no_stream", "an append names at least one stream")
+    for slice_ in slices:
+        for event in slice_.events:
+            if len(event.data) > MAX_EVENT_BYTES:
+                raise EventTooLarge(
+                    f"the event {event.type} has {len(event.data)} bytes, more than {MAX_EVENT_BYTES}: make it smaller"
+                )
+            # jsonb can hold no NUL: neither could the ledger view show this event, nor a read model follow it.
+            if b"\\u0000" in event.data and _holds_nul(event.data):
+                raise Invalid("unstorable", f"a text of the event {event.type} holds a NUL character: remove it")
+
+
+def _holds_nul(data: bytes) -> bool:
+    # An escaped backslash before u0000 is a text about a NUL.
+    return b"\\u0000" in data.replace(b"\\\\", b"")
