@@ -13,7 +13,7 @@ from pathlib import Path
 
 from adapters.postgres.access import SUPERUSER
 from adapters.postgres.cannot_start import CannotStart
-from adapters.postgres.data_folder import DataFolder
+from adapters.postgres.data_folder import DataFolder, sync_folder
 from adapters.postgres.privileges import launch_words, server_user
 
 _LONGEST_SOCKET = 107
@@ -71,6 +71,7 @@ def make_cluster(folder: DataFolder, runtime: Path) -> None:
         os.chown(password, uid, gid)
         _initdb(unfinished, password)
         unfinished.rename(folder.postgres)
+        sync_folder(folder.path)
     except OSError as error:
         raise CannotStart(f"the database cluster {folder.postgres} can't be made: {error}") from error
     finally:

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from adapters.postgres.cannot_start import CannotStart
 
@@ -41,7 +42,7 @@ class DataFolder:
         """
         self._make_layout()
         # Python opens it close-on-exec, so no child (Postgres, a worker) keeps the folder locked after us.
-        with (self.path / "lock").open("a+") as lock:
+        with self._open_lock() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -68,7 +69,7 @@ class DataFolder:
                 self._write_once(path, random.token_urlsafe(32))
             return path.read_text().strip()
         except OSError as error:
-            raise CannotStart(f"the secret {path} can't be read: {error.strerror}") from error
+            raise self._unusable(error) from error
 
     def _make_layout(self) -> None:
         try:
@@ -77,7 +78,16 @@ class DataFolder:
             for folder in (self.artefacts, self.incoming, self.secrets):
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise CannotStart(f"the data folder {self.path} can't be written: {error.strerror}") from error
+            raise self._unusable(error) from error
+
+    def _open_lock(self) -> TextIO:
+        try:
+            return (self.path / "lock").open("a+")
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> CannotStart:
+        return CannotStart(f"the data folder {self.path} can't be used: {error.strerror}: {error.filename}")
 
     @staticmethod
     def _write_once(path: Path, text: str) -> None:
@@ -90,3 +100,13 @@ class DataFolder:
                 path.hardlink_to(new.name)
             except FileExistsError:
                 return
+        sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable: in a power cut a synced file may still lose its name."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

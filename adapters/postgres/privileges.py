@@ -13,13 +13,22 @@ from pathlib import Path
 from adapters.postgres.cannot_start import CannotStart
 
 NOBODY = 65534
-_READ_SEARCH, _OVERRIDE = ("dac_read_search", 2), ("dac_override", 1)
-"""Capabilities that let a process traverse any folder, with their numbers."""
+_NEEDED_OF_ROOT = {"chown": 0, "dac_override": 1, "kill": 5, "setgid": 6, "setuid": 7}
+"""Capabilities, with their numbers, to give files to nobody, become nobody, reach its socket and end it."""
+_READ_SEARCH = 2
 
 
 def server_user() -> tuple[int, int]:
-    """Return the uid and gid that Postgres gets here."""
-    return (NOBODY, NOBODY) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    """Return the uid and gid that Postgres gets here; raises CannotStart for a root without the means."""
+    if os.geteuid() != 0:
+        return os.geteuid(), os.getegid()
+    if missing := [name for name, number in _NEEDED_OF_ROOT.items() if not _holds(number)]:
+        names = ", ".join(f"CAP_{name.upper()}" for name in missing)
+        raise CannotStart(
+            f"Postgres refuses to run as root, and this root lacks {names} to run it as nobody: "
+            "allow them, or start beatledger as another user"
+        )
+    return NOBODY, NOBODY
 
 
 def launch_words(program: Path, *folders: Path) -> list[str]:
@@ -34,40 +43,27 @@ def launch_words(program: Path, *folders: Path) -> list[str]:
         raise CannotStart("the embedded Postgres needs the `setpriv` of util-linux (≥ 2.33) on PATH")
     words = [setpriv, "--pdeathsig", "INT", "--no-new-privs"]
     if os.geteuid() == 0:
-        words += ["--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"]
-        capabilities = ",".join(["-all", *_extra_capability(program, folders)])
-        words += [f"--{kind}={capabilities}" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
+        uid, gid = server_user()
+        capabilities = f"-all{_to_pass_through(program, folders)}"
+        words += ["--reuid", str(uid), "--regid", str(gid), "--clear-groups"]
+        words += ["--inh-caps", capabilities, "--ambient-caps", capabilities]
     return [*words, "--", str(program)]
 
 
-def _extra_capability(program: Path, folders: tuple[Path, ...]) -> list[str]:
-    closed = [
-        *(
-            path
-            for path in (*program.parents, *(p for f in folders for p in f.parents))
-            if not _open_to_all(path)
-        ),
-        *([] if _open_to_all(program) else [program]),
-    ]
-    if not closed:
-        return []
-    # Reading past a folder is not running a file that only root may run.
-    wanted = (_OVERRIDE,) if program in closed else (_READ_SEARCH, _OVERRIDE)
-    held = _held_capabilities()
-    for name, number in wanted:
-        if held & (1 << number):
-            return [f"+{name}"]
-    raise CannotStart(
-        f"Postgres would run as user nobody, who can't pass through {closed[0]}: run as another user than "
-        "root, choose a --data-dir that others may traverse, or allow CAP_DAC_OVERRIDE"
-    )
+def _to_pass_through(program: Path, folders: tuple[Path, ...]) -> str:
+    if not _open_to_all(program):
+        return ",+dac_override"  # reading past a folder is not running a file that only root may run
+    if all(_open_to_all(parent) for path in (program, *folders) for parent in path.parents):
+        return ""
+    # The weaker one where we have it; Docker gives its containers only the other.
+    return ",+dac_read_search" if _holds(_READ_SEARCH) else ",+dac_override"
 
 
 def _open_to_all(path: Path) -> bool:
     return bool(path.stat().st_mode & 0o001)
 
 
-def _held_capabilities() -> int:
+def _holds(capability: int) -> bool:
     status = Path("/proc/self/status").read_text()
-    bounding, permitted = (int(status.split(f"{kind}:")[1].split()[0], 16) for kind in ("CapBnd", "CapPrm"))
-    return bounding & permitted
+    held = (int(status.split(f"{kind}:")[1].split()[0], 16) for kind in ("CapBnd", "CapPrm"))
+    return all(bits & (1 << capability) for bits in held)

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -32,7 +33,7 @@ _SETTINGS = {
     "log_min_error_statement": "panic",  # statements carry people's titles and names: not for a log file
 }
 _LOG_KEPT = 10_000_000
-_POLL_S = 0.02
+_POLL_S = 0.1
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +79,7 @@ class EmbeddedPostgres:
                 raise CannotStart(f"Postgres was not ready after {timeout_s:.0f} s:\n{self._last_words()}")
             if self.pid is None:
                 self._relaunch_or_raise(deadline)
-            time.sleep(_POLL_S)
+            time.sleep(0.01)
 
     async def supervise(self) -> None:
         """Start the server again whenever it dies, until cancelled; for the main thread's event loop."""
@@ -92,8 +93,11 @@ class EmbeddedPostgres:
                 "postgres.died", code=self._child and self._child.returncode, said=self._last_words(3)
             )
             # It may be refused until the last backend of the dead one is gone: then it dies again, and so on.
-            self._launch()
-            pause_s = min(5.0, pause_s * 4)
+            try:
+                self._launch()
+            except OSError as error:
+                log.warning("postgres.launch_failed", error=str(error))
+            pause_s = min(5.0, pause_s * 2)
 
     def stop(self, patience_s: float = 20.0) -> None:
         """Stop the server: sessions end, a checkpoint is written; the impatient way only if that hangs."""
@@ -108,8 +112,9 @@ class EmbeddedPostgres:
                 break
             except subprocess.TimeoutExpired:
                 log.warning("postgres.stop_hangs", signal=ending.name)
-        if self._runtime is not None and not any(self._runtime.iterdir()):
-            self._runtime.rmdir()
+        if self._runtime is not None:
+            with suppress(OSError):  # not empty after a kill, or swept from the temporary folder
+                self._runtime.rmdir()
 
     def _launch(self) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -121,6 +126,7 @@ class EmbeddedPostgres:
         words = launch_words(binary("postgres"), self.folder.postgres, self._runtime)
         words += ["-D", str(self.folder.postgres)]
         words += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        self.folder.postgres_log.touch(mode=0o600)
         with self.folder.postgres_log.open("ab") as output:
             if output.tell() > _LOG_KEPT:
                 output.truncate(0)
@@ -155,7 +161,8 @@ class EmbeddedPostgres:
                     f"an earlier Postgres (process {orphan.pid}) does not stop: end it with kill -9"
                 )
             # We hold the data folder's lock, so nobody else is served by it.
-            os.kill(orphan.pid, signal.SIGINT)
+            with suppress(ProcessLookupError):
+                os.kill(orphan.pid, signal.SIGINT)
             time.sleep(0.1)
 
     def _last_words(self, lines: int = 10) -> str:
