@@ -1,0 +1,141 @@
+"""The read side's front door: documents and pages of the generation that serves, waiting if asked to.
+
+A command's Consistency-Token names the positions its effects have; a query that carries it waits until its
+view has reached them on every shard the view follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domain.consistency import decode_token
+from domain.errors import CursorGone, Invalid, ViewBehind
+from domain.log import EventStore
+from projections.cursor import decode_cursor, encode_cursor
+from projections.documents import Condition, DocumentStore, Sort, Standing
+from projections.progress import Progress
+from projections.status import ViewStatus, view_statuses
+from projections.view import Document, View
+
+POLL_S = 0.02
+"""How often a waiting query looks by itself, for projectors in other processes."""
+
+MAX_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Until which token's effects to wait, and for how many seconds at most; without both, not at all."""
+
+    token: str | None = None
+    timeout_s: float | None = None
+
+
+NO_WAIT = Wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to find. `sort` is a field's name, with a minus for descending; `cursor` is of the page before."""
+
+    where: tuple[Condition, ...] = ()
+    sort: str = "-created_at"
+    cursor: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Documents in order; `next_cursor` None = these were the last."""
+
+    items: tuple[Document, ...]
+    next_cursor: str | None
+
+
+class Views:
+    """Every view, as readers see it. `events` tells where the log ends."""
+
+    def __init__(
+        self, store: DocumentStore, views: Sequence[View], events: EventStore, progress: Progress
+    ) -> None:
+        self._store = store
+        self._events = events
+        self._views = {view.name: view for view in views}
+        self._progress = progress
+
+    async def get(self, view: str, id: str, wait: Wait = NO_WAIT) -> Document | None:
+        """Return one document or entry, None if there is none.
+
+        Raises ViewBehind, also when the wait can't come true because the document's stream is parked.
+        """
+        standing = await self._standing(view, wait)
+        stored = (await self._store.get_many(standing.generation, [id])).get(id)
+        if stored is None:
+            return None
+        if stored.parked and wait.token and wait.timeout_s is not None:
+            wanted = max(decode_token(wait.token).values(), default=0)
+            raise ViewBehind(view, wanted, stored.parked.position - 1, [id])
+        return _shown(stored.body) if stored.listed and stored.body is not None else None
+
+    async def find(self, view: str, query: Query, wait: Wait = NO_WAIT) -> Page:
+        """Return a page. Raises ViewBehind, Invalid, and CursorGone when the view was rebuilt in between."""
+        sort, limit = self._sort(view, query.sort), min(max(query.limit, 1), MAX_LIMIT)
+        standing = await self._standing(view, wait)
+        number = standing.generation.number
+        after = None
+        if query.cursor is not None:
+            cursor_number, cursor_sort, after = decode_cursor(query.cursor)
+            if cursor_number != number:
+                raise CursorGone(f"view {view} was rebuilt since this cursor: start again without a cursor")
+            if cursor_sort != query.sort:
+                raise Invalid("cursor", f"the cursor is of a list sorted by {cursor_sort}", "cursor")
+        found = await self._store.find(standing.generation, query.where, sort, after, limit + 1)
+        page = found[:limit]
+        more = encode_cursor(number, query.sort, page[-1].place) if len(found) > limit else None
+        return Page(tuple(_shown(f.body) for f in page), more)
+
+    async def count(self, view: str, where: tuple[Condition, ...] = (), wait: Wait = NO_WAIT) -> int:
+        """Return how many documents meet the conditions. Raises ViewBehind."""
+        return await self._store.count((await self._standing(view, wait)).generation, where)
+
+    async def status(self) -> tuple[ViewStatus, ...]:
+        """Return where each view stands: generation, watermarks, lag, parked streams."""
+        return await view_statuses(self._store, tuple(self._views.values()), self._events)
+
+    def _sort(self, view: str, sort: str) -> Sort:
+        name = sort.removeprefix("-")
+        kind = self._views[view].fields.get(name)
+        if kind is None or kind == "array":
+            raise Invalid("sort", f"{name} is nothing that {view} can be sorted by", "sort")
+        return Sort(name, kind, sort.startswith("-"))
+
+    async def _standing(self, view: str, wait: Wait) -> Standing:
+        wanted = decode_token(wait.token) if wait.token and wait.timeout_s is not None else {}
+        deadline = time.monotonic() + (wait.timeout_s or 0.0)
+        while True:
+            moved = self._progress.next(view)
+            standing = await self._store.standing(view)
+            behind = _behind(standing, wanted)
+            if standing and not behind:
+                return standing
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise ViewBehind(view, *(behind or (max(wanted.values(), default=0), 0)))
+            await asyncio.wait([moved], timeout=min(left, POLL_S))
+
+
+def _behind(standing: Standing | None, wanted: dict[str, int]) -> tuple[int, int] | None:
+    """Return wanted and reached position of a shard that the view follows and is behind on."""
+    if standing is None:
+        return None
+    for shard, reached in standing.watermarks.items():
+        if wanted.get(shard, 0) > reached:
+            return wanted[shard], reached
+    return None
+
+
+def _shown(body: Document) -> Document:
+    return {key: value for key, value in body.items() if not key.startswith("_")}

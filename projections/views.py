@@ -1,0 +1,8 @@
+"""Every view there is: a new one is a file beside this one and a line in the list below."""
+
+from projections.artefact_manifests import ARTEFACT_MANIFESTS
+from projections.genesis_maps import GENESIS_MAPS
+from projections.track_detail import TRACK_DETAIL
+from projections.track_list import TRACK_LIST
+
+VIEWS = (TRACK_LIST, TRACK_DETAIL, GENESIS_MAPS, ARTEFACT_MANIFESTS)
