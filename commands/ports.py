@@ -117,7 +117,7 @@ JobStatus = Literal["queued", "running", "retrying", "completed", "cancelled", "
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """An analysis to schedule, as its AnalysisQueued event describes it."""
+    """An analysis to schedule, as its AnalysisQueued event (of this id and revision) describes it."""
 
     job_id: UUID
     track_id: UUID
@@ -127,6 +127,7 @@ class QueuedJob:
     settings: Settings
     duration_ms: float
     queued_at: datetime
+    revision: int
     event_id: UUID
     correlation_id: UUID
     traceparent: str | None = None
@@ -134,17 +135,44 @@ class QueuedJob:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A job a worker holds a lease on. `attempt` is 1.., the number this run must name in its commands."""
+    """A job a worker holds a lease on. `attempt` is 1.., the number this run must name in its commands.
+
+    `started` tells that the attempt is recorded already: the worker that began it gave it back.
+    """
 
     job: QueuedJob
     attempt: int
     worker: str
     lease_until: datetime
+    started: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobStanding:
+    """Where an event of its stream leaves a job; what the event does not say is None.
+
+    `revision` and `at` are the event's. `run_after` is the earliest time of the next attempt, `worker`
+    the one that runs it.
+    """
+
+    job_id: UUID
+    revision: int
+    at: datetime
+    status: JobStatus
+    attempt: int | None = None
+    run_after: datetime | None = None
+    worker: str | None = None
+    error_code: str | None = None
+    error_detail: str | None = None
+    took_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as people see it. `queue_position` counts from 1 and is None unless it waits; times in s."""
+    """A job as people see it. `queue_position` counts from 1 and is None unless it waits.
+
+    `estimated_seconds` is the time until its result, None when too little is known to say.
+    """
 
     job_id: UUID
     track_id: UUID
@@ -163,34 +191,45 @@ class JobView:
 
 
 class JobQueue(Protocol):
-    """The schedule of analyses: the stream is the truth of a job's outcome, its row that of the schedule."""
+    """The schedule of analyses: the stream is the truth of a job's outcome, its row that of the schedule.
+
+    All doors raise Unavailable when the store is away.
+    """
+
+    @property
+    def lease_s(self) -> float:
+        """How long a claim holds without a heartbeat."""
+        ...
 
     async def enqueue(self, job: QueuedJob) -> None:
         """Add a job once; a job that is there stays as it is."""
         ...
 
-    async def claim(self, worker: str, lease_s: float) -> ClaimedJob | None:
+    async def claim(self, worker: str) -> ClaimedJob | None:
         """Take the next runnable job (priority, then age), skipping those others hold."""
+        ...
+
+    async def heartbeat(self, claimed: ClaimedJob, stage: str | None, percent: float) -> bool:
+        """Extend the lease and note the progress; False when the job is no longer this worker's."""
+        ...
+
+    async def release(self, claimed: ClaimedJob, started: bool) -> None:
+        """Give a job back for the next worker to take at once, in the same attempt and the same place.
+
+        `started` tells that the attempt is recorded. Nothing happens when the job is no longer the worker's.
+        """
         ...
 
     async def expired(self) -> list[ClaimedJob]:
         """Return running jobs whose lease ran out: their worker is lost."""
         ...
 
-    async def heartbeat(
-        self, job_id: UUID, attempt: int, worker: str, lease_s: float, stage: str, percent: float
-    ) -> bool:
-        """Extend the lease and note the progress; False when the job is no longer this worker's."""
-        ...
+    async def record(self, standing: JobStanding, instead_of: ClaimedJob | None = None) -> None:
+        """Bring a job to where its stream says it stands, unless its row knows of a later event.
 
-    async def retry(self, job_id: UUID, attempt: int, run_after: datetime, code: str, detail: str) -> None:
-        """Put an attempt that failed back, to run again from `run_after`."""
-        ...
-
-    async def finish(
-        self, job_id: UUID, status: JobStatus, code: str | None = None, detail: str | None = None
-    ) -> None:
-        """Note the final outcome its stream recorded: completed, cancelled or dead."""
+        A row at the same event changes only if it is still claimed as `instead_of` says: that claim was
+        refused.
+        """
         ...
 
     async def get(self, job_id: UUID) -> JobView | None:
