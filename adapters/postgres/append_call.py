@@ -22,7 +22,8 @@ from adapters.postgres.pool import hang_up
 _CALL = "SELECT base, at, refused::text FROM public.append_events(%b, %b, %b, %b)"
 # What we call durable must be so, whatever the defaults of a role or a database say.
 _SESSION = """
-    SELECT set_config('lock_timeout', %s, false), CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
+    SELECT set_config('lock_timeout', %s, false), set_config('timezone', 'UTC', false),
+        CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
         THEN set_config('synchronous_commit', 'on', false) END
 """
 _TYPES = """
@@ -50,7 +51,7 @@ class _PackedDumper(Dumper):
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """What the database says of a batch: its written events stand at base + 1, base + 2 … in the order sent."""
+    """What became of a batch: its written events stand at base + 1, base + 2 … in the order sent."""
 
     base: int
     recorded_at: datetime
@@ -81,8 +82,12 @@ class AppendCall:
             event, check, key = self._types
             keys = [append.key for append in batch if append.key]
             parameters = (
-                _array(event, sum([append.event_count for append in batch]), [append.events for append in batch]),
-                _array(check, sum([append.check_count for append in batch]), [append.checks for append in batch]),
+                _array(
+                    event, sum([append.event_count for append in batch]), [append.events for append in batch]
+                ),
+                _array(
+                    check, sum([append.check_count for append in batch]), [append.checks for append in batch]
+                ),
                 _array(key, len(keys), keys),
                 resent,
             )
@@ -125,11 +130,13 @@ class AppendCall:
 def in_doubt(error: psycopg.Error) -> bool:
     """Say whether the error is the database's state, not the batch's: it may be sent again as it is.
 
-    Connection lost, shutting down, disk full, out of memory, lock timeout, deadlock, or a standby's read-only mode.
+    Connection lost, shutting down, disk full, out of memory, lock timeout, deadlock, read-only standby.
     """
     if isinstance(error, psycopg.errors.ProgramLimitExceeded):  # an actor too long for its index
         return False
-    return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.errors.ReadOnlySqlTransaction)
+    return isinstance(
+        error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.errors.ReadOnlySqlTransaction
+    )
 
 
 def _array(element_type: int, count: int, elements: Sequence[bytes]) -> _Packed:

@@ -1,7 +1,8 @@
 """Group commit: many writers, one queue, one thread that sends whatever has gathered as one transaction.
 
-The library takes a table lock over a round trip and an fsync for each append, so the writers wait in line for the
-disk. Here one fsync serves everybody who came while the last one ran. docs/adr/0002-group-commit.md has the numbers.
+The library takes a table lock over a round trip and an fsync for each append, so its writers wait in line for
+the disk. Here one fsync serves everybody who came while the last one ran; docs/adr/0002-group-commit.md has
+the numbers.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ CAPACITY_BYTES = 64_000_000
 MAX_BATCH = 1_000
 MAX_BATCH_BYTES = 4_000_000
 STUCK_S = 10.0
-"""After this long without a word from the database its connection is given up, and the batch sent over another."""
+"""After so long without a word from the database its connection is given up, the batch sent over another."""
 _PAUSES_S = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -60,7 +61,7 @@ class AppendQueue:
         return next(self._tickets)
 
     def put(self, pending: Pending) -> None:
-        """Queue an append; its `settle` is called with the outcome. Raises Busy or, when closed, Unavailable."""
+        """Queue an append, to be settled with its outcome. Raises Busy or, when closed, Unavailable."""
         with self._lock:
             if self._closing:
                 raise Unavailable("the event store is shutting down: nothing was written")
@@ -141,7 +142,11 @@ class AppendQueue:
             if pending.abandoned:
                 self._waiting_bytes -= append.size
                 continue
-            if written.isdisjoint(append.writes) and named.isdisjoint(append.writes) and written.isdisjoint(append.names):
+            if (
+                written.isdisjoint(append.writes)
+                and named.isdisjoint(append.writes)
+                and written.isdisjoint(append.names)
+            ):
                 chosen.append(pending)
                 size += append.size
             else:

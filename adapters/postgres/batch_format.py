@@ -1,8 +1,8 @@
 """Appends in Postgres' binary form, packed when they are queued, so that sending a batch is joining bytes.
 
-The composite types are those of migrations/0001_event_store.sql. The binary form of a row is its field count, then
-for each field type, length (-1: null) and bytes; that of an array a header, then each element's length and bytes
-(`record_recv` and `array_recv` of Postgres). docs/adr/0002-group-commit.md compares the other ways.
+The composite types are those of migrations/0001_event_store.sql. The binary form of a row is its field count,
+then for each field type, length (-1: null) and bytes; that of an array a header, then each element's length
+and bytes (`record_recv` and `array_recv` of Postgres). docs/adr/0002-group-commit.md compares the other ways.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _UNTOLD = _NULL_TEXT * 2 + _NULL_UUID * 3 + _NULL_TEXT * 2
 class PackedAppend:
     """One append as it goes on the wire: elements of three arrays, and what its answer needs besides.
 
-    `writes` are the streams it changes and its command id, `names` the streams it only asserts: two appends share
-    a batch unless one writes what the other writes or names. `revision` is what its answer will say.
+    `writes` are the streams it changes and its command id, `names` the streams it only asserts: two appends
+    share a batch unless one writes what the other writes or names. `revision` is what its answer will say.
     """
 
     ticket: int
@@ -95,11 +95,13 @@ def pack_append(
 
 
 def pack_unchecked(ticket: int, events: Sequence[tuple[UUID, int, NewEvent]]) -> PackedAppend:
-    """Pack events with given (stream, revision), for which only uniqueness counts: the library's insert_events."""
+    """Pack events with given (stream, revision), which must only be unique: the library's insert_events."""
     checks = list(_unchecked_runs(ticket, events))
     return PackedAppend(
         ticket=ticket,
-        events=b"".join([_event(ticket, stream, revision, event, _UNTOLD) for stream, revision, event in events]),
+        events=b"".join(
+            [_event(ticket, stream, revision, event, _UNTOLD) for stream, revision, event in events]
+        ),
         event_count=len(events),
         checks=b"".join(checks),
         check_count=len(checks),
@@ -118,7 +120,9 @@ def pack_array(element_type: int, count: int, elements: Sequence[bytes]) -> byte
 def _slice_events(ticket: int, slice_: Slice, told: bytes) -> list[bytes]:
     rest = _text(slice_.category) + _text(slice_.partition_key) + told
     stream, first = slice_.stream, slice_.expected + 1
-    return [_event(ticket, stream, revision, event, rest) for revision, event in enumerate(slice_.events, first)]
+    return [
+        _event(ticket, stream, revision, event, rest) for revision, event in enumerate(slice_.events, first)
+    ]
 
 
 def _event(ticket: int, stream: UUID, revision: int, event: NewEvent, rest: bytes) -> bytes:
@@ -134,7 +138,9 @@ def _event(ticket: int, stream: UUID, revision: int, event: NewEvent, rest: byte
 def _slice_check(ticket: int, slice_: Slice, limit: bytes) -> bytes:
     expected = slice_.expected
     own = slice_.events[0].event_id if slice_.events else None
-    return _check(ticket, slice_.stream, _int8(expected), expected + 1, expected + len(slice_.events), own, limit)
+    return _check(
+        ticket, slice_.stream, _int8(expected), expected + 1, expected + len(slice_.events), own, limit
+    )
 
 
 def _unchecked_runs(ticket: int, events: Sequence[tuple[UUID, int, NewEvent]]) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from adapters.postgres.append_queue import AppendQueue
 from adapters.postgres.batch_format import PackedAppend, pack_append
 from adapters.postgres.pending_append import PendingInLoop, PendingInThread
 from adapters.postgres.pool import Pool, connection
-from adapters.postgres.recorded_rows import COLUMNS, fetch_recorded
+from adapters.postgres.recorded_rows import fetch_head, fetch_recorded
 from domain.errors import EventTooLarge, Invalid, Unavailable
 from domain.log import (
     MAX_APPEND_BYTES,
@@ -74,7 +74,10 @@ class PostgresEventStore:
         """See domain.log.EventStore. Raises Unavailable."""
         async with connection(self._pool) as conn:
             cursor = await conn.execute(
-                "SELECT fingerprint, status, body, revision, position FROM command_keys WHERE command_id = %s",
+                """
+                SELECT fingerprint, status, body, revision, position
+                FROM command_keys WHERE command_id = %s
+                """,
                 [command_id],
                 binary=True,
             )
@@ -88,13 +91,13 @@ class PostgresEventStore:
         self, stream: UUID, after: int = 0, up_to: int | None = None, limit: int | None = None
     ) -> list[Recorded]:
         """See domain.log.EventStore. Raises Unavailable."""
-        query: LiteralString = f"""
-            SELECT {COLUMNS} FROM stored_events
-            WHERE originator_id = %s AND originator_version > %s AND originator_version <= %s AND category IS NOT NULL
+        clause = """
+            originator_id = %s AND originator_version > %s AND originator_version <= %s
             ORDER BY originator_version LIMIT %s
         """
+        last = _MAX_BIGINT if up_to is None else up_to
         async with connection(self._pool) as conn:
-            return await fetch_recorded(conn, query, [stream, after, _MAX_BIGINT if up_to is None else up_to, limit])
+            return await fetch_recorded(conn, clause, [stream, after, last, limit])
 
     async def read_log(
         self,
@@ -110,6 +113,7 @@ class PostgresEventStore:
     ) -> list[Recorded]:
         """See domain.log.EventStore. Raises Unavailable."""
         filters: list[tuple[LiteralString, Any]] = [
+            ("notification_id > %s", after_position),
             ("category = ANY(%s)", None if categories is None else list(categories)),
             ("topic = %s", type),
             ("actor = %s", actor),
@@ -118,20 +122,15 @@ class PostgresEventStore:
             ("notification_id <= %s", up_to),
         ]
         given = [(condition, value) for condition, value in filters if value is not None]
-        where = "".join([f" AND {condition}" for condition, _ in given])
-        query: LiteralString = f"""
-            SELECT {COLUMNS} FROM stored_events
-            WHERE notification_id > %s AND category IS NOT NULL{where}
-            ORDER BY notification_id LIMIT %s
-        """
+        conditions: list[LiteralString] = [condition for condition, _ in given]
+        clause = " AND ".join(conditions) + " ORDER BY notification_id LIMIT %s"
         async with connection(self._pool) as conn:
-            return await fetch_recorded(conn, query, [after_position, *[value for _, value in given], limit])
+            return await fetch_recorded(conn, clause, [*[value for _, value in given], limit])
 
     async def head(self) -> int:
         """See domain.log.EventStore. Raises Unavailable."""
         async with connection(self._pool) as conn:
-            row = await (await conn.execute("SELECT max(notification_id) FROM stored_events")).fetchone()
-        return (row and row[0]) or 0
+            return await fetch_head(conn)
 
     def _pack(
         self,
@@ -160,11 +159,13 @@ def _check_limits(slices: Sequence[Slice]) -> None:
         for event in slice_.events:
             if len(event.data) > MAX_EVENT_BYTES:
                 raise EventTooLarge(
-                    f"the event {event.type} has {len(event.data)} bytes, more than {MAX_EVENT_BYTES}: make it smaller"
+                    f"the event {event.type} has {len(event.data)} bytes, over the limit of {MAX_EVENT_BYTES}"
                 )
-            # jsonb can hold no NUL: neither could the ledger view show this event, nor a read model follow it.
+            # jsonb can hold no NUL: neither the ledger view nor a read model could show it.
             if b"\\u0000" in event.data and _holds_nul(event.data):
-                raise Invalid("unstorable", f"a text of the event {event.type} holds a NUL character: remove it")
+                raise Invalid(
+                    "unstorable", f"a text of the event {event.type} holds a NUL character: remove it"
+                )
 
 
 def _holds_nul(data: bytes) -> bool:

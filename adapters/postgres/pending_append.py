@@ -1,4 +1,4 @@
-"""An append on its way: what the caller waits on, and how it gets its one answer, in a thread or in an event loop."""
+"""An append on its way: what its caller waits on, in a thread or in an event loop, for the one answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Outcome = Appended | Exception
 
 
 class Pending(Protocol):
-    """An append that is queued or on the wire. `abandoned`: its caller has stopped waiting, so it needn't be sent."""
+    """An append that is queued or on the wire. `abandoned`: nobody waits for it, so it needn't be sent."""
 
     append: PackedAppend
     abandoned: bool
@@ -65,6 +65,7 @@ class PendingInThread:
         return self._outcome
 
     def settle(self, outcome: Outcome) -> None:
+        """Wake the caller, once."""
         if self._outcome is None:
             self._outcome = outcome
             self._answered.release()
@@ -95,10 +96,12 @@ class PendingInLoop:
             alarm.cancel()
 
     def settle(self, outcome: Outcome) -> asyncio.AbstractEventLoop:
+        """Note the outcome, if it is the first."""
         self._outcome = self._outcome or outcome
         return self._loop
 
     def deliver(self) -> None:
+        """Wake the caller, unless its deadline did."""
         if self._future.done():
             return
         if isinstance(self._outcome, Exception):

@@ -65,4 +65,6 @@ def _refusal(append: PackedAppend, verdict: dict[str, Any]) -> Outcome:
         case "conflict":
             return RevisionConflict(UUID(verdict["stream"]), verdict["expected"] or 0, verdict["actual"])
         case unknown:
-            return RuntimeError(f"append_events() gave the verdict {unknown}, which this version doesn't know")
+            return RuntimeError(
+                f"append_events() gave the verdict {unknown}, which this version doesn't know"
+            )

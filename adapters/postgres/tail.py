@@ -1,0 +1,168 @@
+"""The log port on Postgres alone: groups follow the event store by position. Implements domain.log.Log.
+
+A reader by position misses nothing: positions are given under a lock that is held until the commit is
+visible, so whoever sees position n can see everything below it. The whole log is one shard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+import structlog
+from psycopg import AsyncConnection
+
+from adapters.postgres.flush_bell import FlushBell
+from adapters.postgres.pool import Pool, connection
+from adapters.postgres.recorded_rows import fetch_head, fetch_recorded
+from domain.errors import NotFound, Unavailable
+from domain.log import Batch, Offsets
+
+log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
+
+SHARD = "0"
+_POLL_S = (0.005, 0.25)
+"""The first wait of a reader that has caught up, and the longest; it doubles in between."""
+_AWAY_S = 2.0
+"""The longest wait between tries while Postgres is away."""
+_STRIDE = 10
+"""A query looks at this many times `limit` positions: few of them may be of the reader's categories."""
+
+
+class PostgresLog:
+    """Consumer groups over the event store of the same database; `bell` is rung by this process's appends."""
+
+    def __init__(self, pool: Pool, bell: FlushBell) -> None:
+        self._pool = pool
+        self._bell = bell
+
+    @asynccontextmanager
+    async def subscribe(
+        self, group: str, categories: Collection[str], limit: int = 500
+    ) -> AsyncGenerator[TailSubscription]:
+        """See domain.log.Log. Raises NotFound for a group that was never started, Unavailable."""
+        async with connection(self._pool) as conn:
+            cursor = await conn.execute("SELECT position, epoch FROM log_groups WHERE name = %s", [group])
+            row = await cursor.fetchone()
+        if row is None:
+            raise NotFound(f"the consumer group {group} was never started")
+        with self._bell.listen() as rung:
+            yield TailSubscription(self._pool, rung, group, list(categories), limit, *row)
+
+    async def end_offsets(self, categories: Collection[str]) -> Offsets:
+        """See domain.log.Log. Raises Unavailable."""
+        async with connection(self._pool) as conn:
+            return {SHARD: await fetch_head(conn)}
+
+    async def start_group(self, group: str, offsets: Offsets) -> None:
+        """See domain.log.Log. Members of before can't commit any more. Raises Unavailable."""
+        async with connection(self._pool) as conn:
+            await conn.execute(
+                """
+                INSERT INTO log_groups (name, position) VALUES (%s, %s)
+                ON CONFLICT (name) DO UPDATE
+                SET position = EXCLUDED.position, epoch = log_groups.epoch + 1, committed_at = now()
+                """,
+                [group, offsets[SHARD]],
+            )
+
+    async def group_exists(self, group: str) -> bool:
+        """See domain.log.Log. Raises Unavailable."""
+        async with connection(self._pool) as conn:
+            cursor = await conn.execute("SELECT 1 FROM log_groups WHERE name = %s", [group])
+            return await cursor.fetchone() is not None
+
+    def shard_of(self, category: str, partition_key: str) -> str:
+        """See domain.log.Log: the one there is."""
+        return SHARD
+
+
+class TailSubscription:
+    """One reader of a group. While Postgres is away it waits and then goes on; it never skips."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        rung: asyncio.Event,
+        group: str,
+        categories: list[str],
+        limit: int,
+        position: int,
+        epoch: int,
+    ) -> None:
+        self._pool = pool
+        self._rung = rung
+        self._group = group
+        self._categories = categories
+        self._limit = limit
+        self._position = position
+        self._committed = position
+        self._epoch = epoch
+
+    async def __aiter__(self) -> AsyncIterator[Batch]:
+        """See domain.log.Subscription."""
+        wait_s = _POLL_S[0]
+        while True:
+            self._rung.clear()
+            batch = await self._until_there(self._read)
+            if batch is not None:
+                wait_s = _POLL_S[0]
+                self._position = batch.reached[SHARD]
+                yield batch
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._rung.wait(), wait_s)
+            wait_s = min(wait_s * 2, _POLL_S[1])
+
+    async def commit(self) -> None:
+        """See domain.log.Subscription. Waits while Postgres is away.
+
+        Raises NotFound when the group was started anew meanwhile: subscribe again.
+        """
+        if self._committed == self._position:
+            return
+        if not await self._until_there(self._write_checkpoint):
+            raise NotFound(f"the consumer group {self._group} was started anew: subscribe again")
+        self._committed = self._position
+
+    async def _read(self, conn: AsyncConnection[Any]) -> Batch | None:
+        """Return what is next, None when everything was shown; without events when only others' lie ahead."""
+        head = await fetch_head(conn)
+        if head <= self._position:
+            return None
+        # Everything up to the head is visible by now, so a second statement can't miss any of it.
+        until = min(head, self._position + self._limit * _STRIDE)
+        clause = """
+            notification_id > %s AND notification_id <= %s AND category = ANY(%s)
+            ORDER BY notification_id LIMIT %s
+        """
+        events = await fetch_recorded(conn, clause, [self._position, until, self._categories, self._limit])
+        reached = events[-1].position if len(events) == self._limit else until
+        return Batch(tuple(events), {SHARD: reached})
+
+    async def _write_checkpoint(self, conn: AsyncConnection[Any]) -> bool:
+        cursor = await conn.execute(
+            """
+            UPDATE log_groups SET position = greatest(position, %s), committed_at = now()
+            WHERE name = %s AND epoch = %s
+            """,
+            [self._position, self._group, self._epoch],
+        )
+        return cursor.rowcount == 1
+
+    async def _until_there(self, ask: Callable[[AsyncConnection[Any]], Awaitable[_T]]) -> _T:
+        """Ask Postgres until it answers."""
+        wait_s = _POLL_S[0]
+        while True:
+            try:
+                async with connection(self._pool) as conn:
+                    return await ask(conn)
+            except Unavailable as away:
+                if wait_s == _POLL_S[0]:
+                    log.warning("tail.database_away", group=self._group, error=str(away.__cause__))
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 4, _AWAY_S)
