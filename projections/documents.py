@@ -15,12 +15,12 @@ from typing import Literal, Protocol
 from projections.view import Document, Kind, View
 
 State = Literal["building", "following", "serving", "retired"]
-"""building: history is folded · following: the log is followed · serving: is read · retired: to be dropped."""
+"""building: history is folded · following: so is the log · serving: is read · retired: to be dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One complete set of a view's documents; `number` counts 1.. within the view and names it for ever."""
+    """One complete set of a view's documents; `number` names it for ever."""
 
     view: str
     number: int
@@ -131,7 +131,7 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A document's place in an order: the value of the field sorted by, as the store compares it, and its id."""
+    """A document's place in an order: the value sorted by, as the store compares it, and its id."""
 
     key: str | float | None
     id: str

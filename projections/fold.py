@@ -1,0 +1,77 @@
+"""What a batch of events does to a view's documents, as pure data: the heart of exactly once in effect.
+
+A revision that was handled is skipped, so redelivery changes nothing. A gap, or an event that can't be
+folded, parks its stream: the document stays as the event before left it, and what follows waits with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from domain.errors import UnknownEvent
+from domain.recorded import Recorded
+from domain.registry import Registry
+from projections.documents import Change, Parked, Stored
+from projections.view import Document, View
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What to write: documents by compare-and-set, and the entries their events bring."""
+
+    changes: tuple[Change, ...]
+    entries: tuple[tuple[str, Document], ...]
+
+
+def fold(view: View, registry: Registry, before: Mapping[str, Stored], events: Iterable[Recorded]) -> Folded:
+    """Return what the events do to the documents `before`, which has each stream's unless there is none."""
+    now: dict[str, Stored] = {}
+    entries: list[tuple[str, Document]] = []
+    for recorded in events:
+        id = str(recorded.stream)
+        stored = now.get(id) or before.get(id) or Stored(id)
+        if recorded.revision > stored.handled:
+            now[id] = _next(view, registry, stored, recorded, entries)
+    changes = tuple(Change(before.get(id) or Stored(id), after) for id, after in now.items())
+    return Folded(changes, tuple(entries))
+
+
+def park(stored: Stored, recorded: Recorded, up_to: int, error: str) -> Stored:
+    """Return the document with its stream parked from this event on."""
+    return replace(stored, parked=Parked(stored.seen + 1, up_to, recorded.position, error))
+
+
+def _next(
+    view: View,
+    registry: Registry,
+    stored: Stored,
+    recorded: Recorded,
+    entries: list[tuple[str, Document]],
+) -> Stored:
+    if stored.parked:
+        return replace(stored, parked=replace(stored.parked, up_to=recorded.revision))
+    if recorded.revision > stored.seen + 1:
+        error = f"revision {recorded.revision} came after {stored.seen}"
+        return park(stored, recorded, recorded.revision, error)
+    try:
+        current = _current(registry, recorded)
+        body = view.apply(stored.body, current)
+        brought = tuple(view.entries(body, current)) if view.entries else ()
+    except Exception as error:  # noqa: BLE001 - whatever a fold raises concerns its stream alone
+        return park(stored, recorded, recorded.revision, f"{recorded.type}: {type(error).__name__}: {error}")
+    entries.extend(brought)
+    # A view with entries is read by these; its documents are not shown beside them.
+    return Stored(stored.id, recorded.revision, body, listed=body is not None and view.entries is None)
+
+
+def _current(registry: Registry, recorded: Recorded) -> Recorded:
+    """Return the event with its data in the current schema version, proven to fit it."""
+    data = registry.upcast(recorded)
+    try:
+        msgspec.convert(data, registry.types[recorded.type].shape)
+    except msgspec.ValidationError as error:
+        raise UnknownEvent(f"{recorded.type} at position {recorded.position}: {error}") from error
+    return replace(recorded, data=data, schema_version=registry.types[recorded.type].version)
