@@ -15,9 +15,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[TestServer]:
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     """The session's Postgres: don't kill it, take `own_postgres` for that."""
-    with running_test_server() as server:
+    with running_test_server(tmp_path_factory.mktemp("postgres")) as server:
         yield server
 
 

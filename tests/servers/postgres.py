@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
-import tempfile
 import time
 import uuid
 from collections.abc import Generator
@@ -33,52 +33,67 @@ class TestServer:
         bootstrap(template)
         migrate(template.owner)
 
-    def _superuser(self) -> psycopg.Connection:
-        return psycopg.connect(make_conninfo(self._template.superuser, dbname="postgres"), autocommit=True)
-
     @contextmanager
     def database(self) -> Generator[Access]:
         """Give a fresh, migrated database and drop it afterwards, whoever is still connected."""
-        name = f"test_{uuid.uuid4().hex}"
-        template = str(conninfo_to_dict(self._template.superuser)["dbname"])
+        access = self._fresh()
+        create = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
+            sql.Identifier(_database(access)),
+            sql.Identifier(OWNER),
+            sql.Identifier(_database(self._template)),
+        )
         with self._superuser() as connection:
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(
-                    sql.Identifier(name), sql.Identifier(OWNER), sql.Identifier(template)
-                )
-            )
-            limit_database(connection, name)
+            connection.execute(create)
+            limit_database(connection, _database(access))
         try:
-            yield with_database(self._template, name)
+            yield access
         finally:
-            self._drop(name)
+            self._drop(access)
+
+    @contextmanager
+    def empty_database(self) -> Generator[Access]:
+        """Give a fresh database that has its roles but no migration, and drop it afterwards."""
+        access = self._fresh()
+        bootstrap(access)
+        try:
+            yield access
+        finally:
+            self._drop(access)
 
     def close(self) -> None:
         """Drop the template: a server that is not ours keeps nothing of a run."""
-        self._drop(str(conninfo_to_dict(self._template.superuser)["dbname"]))
+        self._drop(self._template)
 
-    def _drop(self, name: str) -> None:
+    def _fresh(self) -> Access:
+        name = f"test_{uuid.uuid4().hex}"
+        template = self._template
+        conninfos = (template.superuser, template.owner, template.serving)
+        return Access(*(make_conninfo(conninfo, dbname=name) for conninfo in conninfos))
+
+    def _superuser(self) -> psycopg.Connection:
+        return psycopg.connect(make_conninfo(self._template.superuser, dbname="postgres"), autocommit=True)
+
+    def _drop(self, access: Access) -> None:
+        drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(_database(access)))
         with self._superuser() as connection:
-            connection.execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-            )
+            connection.execute(drop)
 
 
-def with_database(access: Access, name: str) -> Access:
-    """Return the same access to another database of the server."""
-    return Access(*(make_conninfo(c, dbname=name) for c in (access.superuser, access.owner, access.serving)))
+def _database(access: Access) -> str:
+    return str(conninfo_to_dict(access.superuser)["dbname"])
 
 
 @contextmanager
-def running_test_server() -> Generator[TestServer]:
-    """Give the server of the session: the one named by the environment, or an embedded one of its own."""
+def running_test_server(path: Path) -> Generator[TestServer]:
+    """Give the server of the session: the one named by the environment, or an embedded one in the folder."""
     template = f"template_{uuid.uuid4().hex}"
     if url := os.environ.get("BEATLEDGER_TEST_DATABASE_URL"):
         with contextlib.closing(TestServer(_external_access(url, template))) as server:
             yield server
         return
-    with tempfile.TemporaryDirectory(prefix="beatledger-test-") as path, embedded(Path(path)) as postgres:
+    with embedded(path) as postgres:
         yield TestServer(postgres.access(template))
+    shutil.rmtree(path)
 
 
 def _external_access(url: str, database: str) -> Access:
