@@ -19,6 +19,10 @@ class Settings:
     engine: Engine = "beatledger"
 
 
+class UnusableSamples(ValueError):
+    """The samples hold NaN or infinity; trying again gives the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """Mean agreement of the grid with the second, independent grids: not an accuracy, and named so.

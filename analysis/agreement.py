@@ -1,0 +1,48 @@
+"""Agreement: how far two second, independent grids confirm the first when nobody has given a reference."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis.aubio_trackers import kl_flux
+from analysis.metrics import FEWEST_BEATS, Scores, compare
+from analysis.onset import normalised, superflux
+from analysis.result import Agreement
+from analysis.spectrum import Floats
+from analysis.tempo import Doubles, Prior
+from analysis.tracker import Tuning, to_ms, track_with
+
+ENGINES = ("superflux-median", "aubio-kl")
+_TIGHTNESS = 400.0
+
+
+def agreement(beats_ms: Doubles, mel: Floats, samples: Floats) -> Agreement | None:
+    """Return the mean F-measure and Cemgil with both second grids; None if a grid has too few beats.
+
+    The second grids hear other onset functions but expect the first one's tempo, so all of them share an
+    octave error: this is agreement, not accuracy.
+    """
+    if len(beats_ms) < FEWEST_BEATS:
+        return None
+    tuning = Tuning(Prior(60_000.0 / float(np.median(np.diff(beats_ms))), 1.0), _TIGHTNESS)
+    curves = (superflux(mel), normalised(kl_flux(samples)))
+    seconds = [_within(to_ms(track_with(curve, tuning)), beats_ms) for curve in curves]
+    scores = [compare(second.tolist(), beats_ms.tolist()) for second in seconds]
+    return _mean([s for s in scores if s is not None], [len(second) for second in seconds])
+
+
+def _within(second_ms: Doubles, first_ms: Doubles) -> Doubles:
+    """Cut a second grid to the span of the first, half a beat more on either side."""
+    half = 0.5 * float(np.median(np.diff(first_ms)))
+    return second_ms[(second_ms > first_ms[0] - half) & (second_ms < first_ms[-1] + half)]
+
+
+def _mean(scores: list[Scores], beats: list[int]) -> Agreement | None:
+    if len(scores) < len(ENGINES):
+        return None
+    return Agreement(
+        f_measure=round(float(np.mean([s.f_measure for s in scores])), 4),
+        cemgil=round(float(np.mean([s.cemgil for s in scores])), 4),
+        engines=ENGINES,
+        beats=sum(beats),
+    )

@@ -1,0 +1,141 @@
+"""The whole analysis of one recording, from samples to the layers of a Genesis Map."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from analysis import aubio_trackers, rhythm
+from analysis.agreement import agreement
+from analysis.beats import trim_silence
+from analysis.metrics import FEWEST_BEATS
+from analysis.onset import onset_function
+from analysis.result import Agreement, Analysed, Settings, UnusableSamples
+from analysis.spectrum import HOP, SAMPLE_RATE, Floats, mel_spectrum
+from analysis.tempo import Doubles
+from analysis.tracker import to_ms, track
+
+VERSION = "1.0"
+_SILENCE = 1e-4  # -80 dB full scale
+_QUIET = 1e-3  # -60 dB below the loudest frame
+
+SILENT = "the recording is silent: no beats, and no metrics"
+FEW_BEATS = f"fewer than {FEWEST_BEATS} beats: no tempo, and no metrics"
+UNCONFIRMED = "the second grids found too few beats to confirm this one: no metrics"
+
+Progress = Callable[[str, float], None]
+
+
+def engine_name(settings: Settings) -> str:
+    """Name the tracker and everything whose version can change a digit of the result."""
+    parts = (f"numpy/{np.__version__}", f"scipy/{scipy.__version__}")
+    first = f"aubio.tempo/{aubio_trackers.VERSION}" if settings.engine == "aubio" else f"beatledger/{VERSION}"
+    return " ".join((first, f"aubio/{aubio_trackers.VERSION}", *parts))
+
+
+def analyse(samples: NDArray[np.float32], settings: Settings, on_progress: Progress) -> Analysed:
+    """Analyse mono samples at 22,050 Hz; `on_progress(stage, percent)` is called as stages begin.
+
+    The same samples and settings give the same result. Raises UnusableSamples on NaN or infinity.
+    """
+    if not bool(np.isfinite(samples).all()):
+        raise UnusableSamples("the audio holds NaN or infinite samples")
+    return _Run(samples, settings, on_progress).result()
+
+
+class _Run:
+    """One analysis under way: the samples, what has been found, and the time each stage took."""
+
+    def __init__(self, samples: Floats, settings: Settings, on_progress: Progress) -> None:
+        self._duration_ms = round(len(samples) * 1000.0 / SAMPLE_RATE, 1)
+        self._samples = _centred(samples)
+        self._settings = settings
+        self._on_progress = on_progress
+        self._stage_ms: dict[str, float] = {}
+
+    def result(self) -> Analysed:
+        sounding = _sounding(self._samples)
+        if not bool(sounding.any()):
+            return self._analysed((), {}, None, (SILENT,))
+        with self._stage("spectrum", 0):
+            mel = mel_spectrum(self._samples)
+            onsets = onset_function(mel)
+        with self._stage("beats", 20):
+            beats_ms = self._beats(onsets, sounding)
+        with self._stage("onsets", 40):
+            onset_ms = aubio_trackers.onset_times(self._samples)
+        with self._stage("agreement", 65):
+            agreed = agreement(beats_ms, mel, self._samples)
+        with self._stage("layers", 95):
+            beats = rhythm.rounded_ms(beats_ms)
+            layers = {"rhythm": self._rhythm(beats, onsets, onset_ms)}
+        warnings = () if agreed else (FEW_BEATS if len(beats) < FEWEST_BEATS else UNCONFIRMED,)
+        return self._analysed(beats, layers, agreed, warnings)
+
+    def _beats(self, onsets: Floats, sounding: NDArray[np.bool_]) -> Doubles:
+        if self._settings.engine == "aubio":
+            return aubio_trackers.tempo_beats(self._samples)
+        beats = trim_silence(track(onsets, self._settings.preset, self._settings.bpm_hint), sounding)
+        beats_ms = to_ms(beats)
+        return beats_ms[beats_ms < self._duration_ms]
+
+    def _rhythm(self, beats: tuple[float, ...], onsets: Floats, onset_ms: Doubles) -> dict[str, Any]:
+        return {
+            "source": "analysis",
+            "beatGridMs": list(beats),
+            "downbeatMs": [],
+            "beatStrength": rhythm.beat_strengths(np.array(beats), onsets),
+            "onsetMs": list(rhythm.rounded_ms(onset_ms)),
+            "tempoCurve": rhythm.tempo_curve(beats),
+        }
+
+    def _analysed(
+        self,
+        beats: tuple[float, ...],
+        layers: dict[str, Any],
+        agreed: Agreement | None,
+        warnings: tuple[str, ...],
+    ) -> Analysed:
+        silent = {"rhythm": self._rhythm((), np.zeros(0, np.float32), np.zeros(0))}
+        self._on_progress("done", 100.0)
+        return Analysed(
+            engine=engine_name(self._settings),
+            settings={
+                "preset": self._settings.preset,
+                "bpm_hint": self._settings.bpm_hint,
+                "engine": self._settings.engine,
+            },
+            duration_ms=self._duration_ms,
+            bpm=rhythm.tempo_of(beats),
+            beats_ms=beats,
+            downbeats_ms=(),
+            layers=layers or silent,
+            agreement=agreed,
+            warnings=warnings,
+            stage_ms=self._stage_ms,
+        )
+
+    @contextmanager
+    def _stage(self, name: str, percent: float) -> Generator[None]:
+        self._on_progress(name, percent)
+        began = time.perf_counter()
+        yield
+        self._stage_ms[name] = round((time.perf_counter() - began) * 1000.0, 2)
+
+
+def _centred(samples: Floats) -> Floats:
+    """Take out the DC offset, which would count as sound."""
+    return (samples - np.mean(samples, dtype=np.float64)).astype(np.float32) if len(samples) else samples
+
+
+def _sounding(samples: Floats) -> NDArray[np.bool_]:
+    """Tell which frames (hop 256) are louder than -60 dB of the loudest and -80 dB of full scale."""
+    padded = np.pad(samples, (0, -len(samples) % HOP)).reshape(-1, HOP)
+    rms = np.sqrt(np.mean(np.square(padded, dtype=np.float64), axis=1))
+    return rms > max(_SILENCE, _QUIET * float(rms.max(initial=0.0)))

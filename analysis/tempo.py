@@ -1,0 +1,95 @@
+"""The tempo path: the beat period at every frame, smooth where the music is, free to move where it is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from analysis.spectrum import FRAME_RATE, Floats
+
+Doubles = NDArray[np.float64]
+
+_WINDOW_FRAMES = round(8.0 * FRAME_RATE)
+_STEP_FRAMES = round(1.0 * FRAME_RATE)
+_COMB = (1.0, 0.8, 0.4, 0.6, 0.2, 0.2, 0.2, 0.4)
+_CHANGE_PENALTY = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """A log-normal expectation of the tempo: its centre in BPM, its width in octaves, and the tempi tried."""
+
+    bpm: float
+    octaves: float
+    lowest: float = 50.0
+    highest: float = 220.0
+
+    @classmethod
+    def hinted(cls, bpm: float) -> Prior:
+        """Expect a tempo the user named: nothing further than half an octave off is tried."""
+        return cls(bpm, 0.25, bpm / 2**0.5, bpm * 2**0.5)
+
+    def tempi(self) -> Doubles:
+        """Return the 150 tempi tried, evenly spaced in octaves."""
+        return np.geomspace(self.lowest, self.highest, 150)
+
+    def weights(self) -> Doubles:
+        """Return the expectation of each of them, 1 at the centre."""
+        return np.exp(-0.5 * (np.log2(self.tempi() / self.bpm) / self.octaves) ** 2)
+
+
+def tempo_path(onsets: Floats, prior: Prior) -> Doubles:
+    """Return the beat period in frames at every frame of the onset function."""
+    tempi = prior.tempi()
+    scores = _comb_scores(_autocorrelations(onsets), tempi)
+    scores = np.maximum(scores + scores.mean(axis=0), 0.0) * prior.weights()
+    periods = 60.0 * FRAME_RATE / tempi[_viterbi(scores, tempi)]
+    return np.interp(np.arange(len(onsets)), np.arange(len(periods)) * _STEP_FRAMES, periods)
+
+
+def _autocorrelations(onsets: Floats) -> Doubles:
+    """Autocorrelate Hann windows centred every second.
+
+    The taper's own falling off with lag is left in. Dividing it out gives the long lags full weight and
+    halves fast songs: 15 tempo errors on the synthetic set became 9, and 180 BPM metal came right.
+    """
+    padded = np.pad(onsets.astype(np.float64), _WINDOW_FRAMES // 2)
+    windows = sliding_window_view(padded, _WINDOW_FRAMES)[::_STEP_FRAMES]
+    taper = np.hanning(_WINDOW_FRAMES)
+    mean = (windows * taper).sum(axis=1, keepdims=True) / taper.sum()
+    size = scipy.fft.next_fast_len(2 * _WINDOW_FRAMES, real=True)
+    spectrum = np.asarray(scipy.fft.rfft((windows - mean) * taper, size, axis=1))
+    power = np.square(np.abs(spectrum))
+    return np.asarray(scipy.fft.irfft(power, size, axis=1))[:, :_WINDOW_FRAMES] / np.sum(taper**2)
+
+
+def _comb_scores(correlations: Doubles, tempi: Doubles) -> Doubles:
+    """Score each tempo (windows × tempi) by the autocorrelation at multiples of its period."""
+    scores = np.zeros((len(correlations), len(tempi)))
+    for multiple, weight in enumerate(_COMB, start=1):
+        lags = np.minimum(60.0 * FRAME_RATE / tempi * multiple, _WINDOW_FRAMES - 2)
+        whole = lags.astype(np.intp)
+        before, after = correlations[:, whole], correlations[:, whole + 1]
+        scores += weight * (before + (after - before) * (lags - whole))
+    return scores
+
+
+def _viterbi(scores: Doubles, tempi: Doubles) -> NDArray[np.intp]:
+    """Find the path of highest total score when a change of tempo costs 30 an octave."""
+    octaves = np.log2(tempi)
+    penalty = -_CHANGE_PENALTY * np.abs(octaves[:, None] - octaves[None, :])
+    total = scores[0]
+    origins = np.zeros(scores.shape, dtype=np.intp)
+    for step in range(1, len(scores)):
+        reached = total[None, :] + penalty
+        origins[step] = reached.argmax(axis=1)
+        total = reached[np.arange(len(tempi)), origins[step]] + scores[step]
+    path = np.zeros(len(scores), dtype=np.intp)
+    path[-1] = total.argmax()
+    for step in range(len(scores) - 1, 0, -1):
+        path[step - 1] = origins[step, path[step]]
+    return path
