@@ -33,6 +33,7 @@ class DataFolder:
         self.artefacts = self.path / "artefacts"
         self.incoming = self.path / "incoming"
         self.secrets = self.path / "secrets"
+        self.held = False
 
     @contextmanager
     def hold(self) -> Generator[None]:
@@ -55,7 +56,11 @@ class DataFolder:
             lock.truncate(0)
             lock.write(f"{os.getpid()}\n")
             lock.flush()
-            yield
+            self.held = True
+            try:
+                yield
+            finally:
+                self.held = False
 
     def secret(self, name: str) -> str:
         """Return the secret of that name (43 characters, 256 bits), made at the first call.

@@ -68,6 +68,8 @@ class EmbeddedPostgres:
         """
         if self.pid is not None:
             return
+        if not self.folder.held:  # or this would end the server of whoever holds it
+            raise CannotStart(f"hold the data folder {self.folder.path} before starting Postgres in it")
         self._runtime = make_runtime_folder(self.folder)
         make_cluster(self.folder, self._runtime)
         self._end_orphan(30.0)

@@ -267,6 +267,14 @@ def test_a_second_owner_of_the_data_folder_is_refused_and_told_by_whom(folder: P
         assert lives(pid)
 
 
+def test_it_does_not_start_in_a_folder_it_does_not_hold(folder: Path) -> None:
+    """It would take the server of another owner for an orphan, and end it."""
+    with serving_process(folder) as (_, pid):
+        with pytest.raises(CannotStart, match="hold the data folder"):
+            EmbeddedPostgres(DataFolder(folder)).start()
+        assert lives(pid)
+
+
 def test_no_child_of_the_owner_keeps_the_data_folder_locked(folder: Path) -> None:
     with DataFolder(folder).hold():
         child = subprocess.Popen(["sleep", "60"], close_fds=False)
