@@ -27,6 +27,11 @@ class Generation:
     version: int = 0
     state: State = "building"
 
+    @property
+    def group(self) -> str:
+        """The name of the consumer group in which this generation follows the log."""
+        return f"view-{self.view}-{self.number}"
+
 
 class GenerationGone(Exception):
     """The generation was dropped: whoever still writes to it is late by a rebuild."""

@@ -17,6 +17,9 @@ from domain.registry import Registry
 from projections.documents import Change, Parked, Stored
 from projections.view import Document, View
 
+MAX_ERROR = 2_000
+"""Characters kept of what an event failed with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Folded:
@@ -41,7 +44,9 @@ def fold(view: View, registry: Registry, before: Mapping[str, Stored], events: I
 
 def park(stored: Stored, recorded: Recorded, up_to: int, error: str) -> Stored:
     """Return the document with its stream parked from this event on."""
-    return replace(stored, parked=Parked(stored.seen + 1, up_to, recorded.position, error))
+    # The text may quote the very characters that no store can hold.
+    text = error.replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode()[:MAX_ERROR]
+    return replace(stored, parked=Parked(stored.seen + 1, up_to, recorded.position, text))
 
 
 def _next(

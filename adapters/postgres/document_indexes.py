@@ -42,9 +42,8 @@ def _name(view: View, fields: tuple[str, ...]) -> str:
 
 
 def _statement(view: View, fields: tuple[str, ...]) -> sql.Composed:
-    kinds = [view.fields[field] for field in fields]
-    expressions = [expression(field, kind) for field, kind in zip(fields, kinds, strict=True)]
-    if "array" in kinds:
+    expressions = [expression(field, view.fields[field]) for field in fields]
+    if view.fields[fields[0]] == "array":
         method, columns = sql.SQL("gin"), [sql.SQL("{} jsonb_path_ops").format(e) for e in expressions]
     else:
         method, columns = sql.SQL("btree"), [sql.SQL("generation"), *expressions, sql.SQL("id")]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
 import psycopg
@@ -35,8 +35,6 @@ from projections.view import Document, View
 _decode = msgspec.json.Decoder(Document).decode
 _decode_parked = msgspec.json.Decoder(Parked).decode
 
-_STORED = "id, seen, body::text, listed, parked::text"
-
 
 class PostgresDocuments(PostgresGenerations):
     """Implements projections.documents.DocumentStore."""
@@ -44,7 +42,10 @@ class PostgresDocuments(PostgresGenerations):
     async def get_many(self, generation: Generation, ids: Collection[str]) -> dict[str, Stored]:
         """See DocumentStore."""
         rows = await self._fetch(
-            f"SELECT {_STORED} FROM documents WHERE view = %s AND generation = %s AND id = ANY (%s)".encode(),
+            """
+            SELECT id, seen, body::text, listed, parked::text FROM documents
+            WHERE view = %s AND generation = %s AND id = ANY (%s)
+            """,
             [generation.view, generation.number, list(ids)],
         )
         return {stored.id: stored for stored in map(_stored, rows)}
@@ -61,7 +62,7 @@ class PostgresDocuments(PostgresGenerations):
             "view": generation.view,
             "generation": generation.number,
             "changes": _json(map(_as_row, changes)),
-            # By id: a batch that brings an entry twice would otherwise write its row twice, which is an error.
+            # By id: two of the same in a batch would be the same row written twice, which is an error.
             "entries": _json({"id": id, "body": body} for id, body in dict(entries).items()),
             "watermarks": msgspec.json.encode(watermarks or {}).decode(),
         }
@@ -85,7 +86,8 @@ class PostgresDocuments(PostgresGenerations):
             INSERT INTO documents (view, generation, id, seen, handled, listed, expires_at, body)
             SELECT %s, 0, d.id, 0, 0, true, %s, d.body
             FROM jsonb_to_recordset(%s::jsonb) AS d (id text, body jsonb)
-            ON CONFLICT (view, generation, id) DO UPDATE SET expires_at = excluded.expires_at, body = excluded.body
+            ON CONFLICT (view, generation, id)
+            DO UPDATE SET expires_at = excluded.expires_at, body = excluded.body
             """,
             [collection, expires_at, _json({"id": id, "body": body} for id, body in documents.items())],
         )
@@ -112,19 +114,19 @@ class PostgresDocuments(PostgresGenerations):
     async def parked(self, generation: Generation) -> list[Stored]:
         """See DocumentStore."""
         rows = await self._fetch(
-            f"""
-            SELECT {_STORED} FROM documents WHERE view = %s AND generation = %s AND parked IS NOT NULL
+            """
+            SELECT id, seen, body::text, listed, parked::text FROM documents
+            WHERE view = %s AND generation = %s AND parked IS NOT NULL
             ORDER BY (parked ->> 'position')::bigint, id
-            """.encode(),
+            """,
             [generation.view, generation.number],
         )
         return [_stored(row) for row in rows]
 
     async def ensure_indexes(self, views: Sequence[View]) -> None:
         """Check that migrate made the indexes: no serving process may. Raises Unavailable."""
-        rows = await self._fetch(
-            b"SELECT indexname::text FROM pg_indexes WHERE tablename = 'documents'", None
-        )
+        query = "SELECT indexname::text FROM pg_indexes WHERE tablename = 'documents'"
+        rows = await self._fetch(query, None)
         if missing := sorted(index_names(views) - {name for (name,) in rows}):
             raise Unavailable(f"indexes are missing ({', '.join(missing)}): run `beatledger migrate`")
 
@@ -132,12 +134,12 @@ class PostgresDocuments(PostgresGenerations):
         """See DocumentStore."""
         await self._execute("DELETE FROM documents WHERE expires_at <= now()", None)
 
-    async def _execute(self, statement: Any, parameters: Sequence[Any] | None) -> None:
+    async def _execute(self, statement: LiteralString, parameters: Sequence[Any] | None) -> None:
         async with connection(self._pool) as conn:
             await conn.execute(statement, parameters, prepare=False)
 
     async def _fetch(
-        self, statement: bytes | sql.Composed, parameters: Sequence[Any] | None
+        self, statement: LiteralString | sql.Composed, parameters: Sequence[Any] | None
     ) -> list[tuple[Any, ...]]:
         async with connection(self._pool) as conn:
             return await (await conn.execute(statement, parameters, prepare=False)).fetchall()

@@ -1,4 +1,4 @@
-"""Which generations of a view there are, and which one serves: the part of the document store that switches."""
+"""Which generations of a view there are, and which one serves: the part of the store that switches."""
 
 from __future__ import annotations
 
@@ -69,7 +69,10 @@ class PostgresGenerations:
             if row := await cursor.fetchone():
                 return Generation(*row)
             cursor = await conn.execute(
-                "INSERT INTO view_generations (view, version) VALUES (%s, %s) RETURNING view, number, version, state",
+                """
+                INSERT INTO view_generations (view, version) VALUES (%s, %s)
+                RETURNING view, number, version, state
+                """,
                 [view, version],
             )
             (row,) = await cursor.fetchall()
@@ -119,7 +122,7 @@ class PostgresGenerations:
                 pass
 
     async def _drop_some(self, view: str, number: int) -> bool:
-        """Delete a chunk of documents, and with the last one the generation itself; say whether more are left."""
+        """Delete a chunk of documents, with the last one the generation too; say whether more are left."""
         async with connection(self._pool) as conn:
             cursor = await conn.execute(
                 """

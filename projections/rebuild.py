@@ -1,0 +1,63 @@
+"""Builds a view anew from the event store while the old generation serves, then switches between the two.
+
+In this order nothing is missed: where the log ends, then where the event store ends (every event before the
+former is before the latter), then all of history up to there, then the log from where it ended. Every step
+can be done again, or by two processes at once, so a build that was interrupted is simply started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from domain.log import Batch, EventStore, Log
+from domain.registry import Registry
+from projections.documents import DocumentStore, Generation
+from projections.progress import Progress
+from projections.projector import BATCH, Projector
+from projections.view import View
+
+SWITCH_POLL_S = 0.01
+"""How often a generation that follows the log tries to take over."""
+
+
+async def rebuild(
+    view: View, store: DocumentStore, log: Log, events: EventStore, registry: Registry, progress: Progress
+) -> Generation:
+    """Build a new generation of a view, or help the one being built, and return when it serves.
+
+    The server may run and project meanwhile, in this process or another. Raises Unavailable: start again.
+    """
+    generation = await store.begin(view.name, view.version)
+    projector = Projector(view, generation, store, registry, progress)
+    if generation.state == "building":
+        await _fold_history(view, generation, projector, store, log, events)
+    following = asyncio.create_task(projector.run(log))
+    try:
+        while not await store.switch(generation) and not following.done():
+            await asyncio.sleep(SWITCH_POLL_S)
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+    progress.announce(view.name)
+    return replace(generation, state="serving")
+
+
+async def _fold_history(
+    view: View,
+    generation: Generation,
+    projector: Projector,
+    store: DocumentStore,
+    log: Log,
+    events: EventStore,
+) -> None:
+    offsets = await log.end_offsets(view.categories)
+    head = await events.head()
+    position = 0
+    while position < head:
+        page = await events.read_log(position, BATCH, up_to=head, categories=view.categories)
+        await projector.handle(Batch(tuple(page)))
+        position = page[-1].position if len(page) == BATCH else head
+    await store.write(generation, (), (), dict.fromkeys(offsets, head))
+    await log.start_group(generation.group, offsets)
+    await store.follow(generation)

@@ -1,0 +1,108 @@
+"""Keeps every view going in one process: builds what is missing, follows what serves, drops what is retired.
+
+It looks at the store's generations again and again, since another process may rebuild a view at any time.
+Any number of processes may run it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+import structlog
+
+from domain.errors import Unavailable
+from domain.log import EventStore, Log
+from domain.registry import Registry
+from projections.documents import DocumentStore, Generation
+from projections.named_tasks import NamedTasks
+from projections.progress import Progress
+from projections.projector import Projector
+from projections.rebuild import rebuild
+from projections.view import View
+
+TEND_S = 0.5
+SWEEP_S = 10.0
+KEEP_RETIRED_S = 60.0
+"""How long a query may go on reading a generation after a switch."""
+
+_logger = structlog.get_logger(__name__)
+
+
+class Projections:
+    """All projectors of one process."""
+
+    def __init__(
+        self,
+        views: Sequence[View],
+        store: DocumentStore,
+        log: Log,
+        events: EventStore,
+        registry: Registry,
+        progress: Progress,
+    ) -> None:
+        self._views = views
+        self._store = store
+        self._log = log
+        self._events = events
+        self._registry = registry
+        self._progress = progress
+
+    async def run(self) -> None:
+        """Run until cancelled. A store that is away is waited for, and told of in the log."""
+        await self._until_indexed()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sweep())
+            for view in self._views:
+                tasks.create_task(self._keep(view))
+
+    async def rebuild(self, name: str) -> Generation:
+        """Build one view anew, and return when the new generation serves. Raises KeyError, Unavailable."""
+        return await self._rebuild({view.name: view for view in self._views}[name])
+
+    async def _rebuild(self, view: View) -> Generation:
+        return await rebuild(view, self._store, self._log, self._events, self._registry, self._progress)
+
+    async def _until_indexed(self) -> None:
+        while True:
+            try:
+                return await self._store.ensure_indexes(self._views)
+            except Unavailable as away:
+                _logger.warning("projections.store_not_ready", error=str(away))
+                await asyncio.sleep(TEND_S)
+
+    async def _keep(self, view: View) -> None:
+        async with NamedTasks() as tasks:
+            while True:
+                try:
+                    await self._tend(view, tasks)
+                except Unavailable as away:
+                    _logger.warning("projections.store_away", view=view.name, error=str(away))
+                await tasks.wait(TEND_S)
+
+    async def _tend(self, view: View, tasks: NamedTasks) -> None:
+        generations = await self._store.generations(view.name)
+        followed = [
+            g for g in generations if g.version == view.version and g.state in ("following", "serving")
+        ]
+        for generation in followed:
+            projector = Projector(view, generation, self._store, self._registry, self._progress)
+            tasks.ensure(generation.group, partial(projector.run, self._log))
+            # Whoever built it may have died before the switch.
+            await self._store.switch(generation)
+        newest = max((g.version for g in generations if g.state == "serving"), default=0)
+        if newest < view.version:
+            tasks.ensure(f"rebuild-{view.name}", partial(self._rebuild, view))
+        elif newest > view.version:
+            # An older process in a rolling deploy: rebuilding would take the new one's place, and back again.
+            _logger.warning("projections.newer_version_serves", view=view.name, serving=newest)
+
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                await self._store.sweep()
+                await self._store.drop_retired(KEEP_RETIRED_S)
+            except Unavailable as away:
+                _logger.warning("projections.sweep_failed", error=str(away))
+            await asyncio.sleep(SWEEP_S)
