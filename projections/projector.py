@@ -29,7 +29,7 @@ _logger = structlog.get_logger(__name__)
 
 
 class Projector:
-    """One view's fold into one generation. Two at once are harmless: the slower one's writes lose and are redone."""
+    """One view's fold into one generation. Two at once do no harm: the slower one loses and looks again."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Projector:
         self._log = _logger.bind(view=view.name, generation=generation.number)
 
     async def run(self, log: Log) -> None:
-        """Follow the log until the generation is retired. Stores and log may go away meanwhile, and come back."""
+        """Follow the log until the generation is retired. Stores and log may go away and come back."""
         failures = 0
         while True:
             try:

@@ -18,7 +18,7 @@ from projections.projector import BATCH, Projector
 from projections.view import View
 
 SWITCH_POLL_S = 0.01
-"""How often a generation that follows the log tries to take over."""
+"""How often a generation that follows the log tries to take over, besides after its own writes."""
 
 
 async def rebuild(
@@ -34,8 +34,10 @@ async def rebuild(
         await _fold_history(view, generation, projector, store, log, events)
     following = asyncio.create_task(projector.run(log))
     try:
+        moved = progress.next(view.name)
         while not await store.switch(generation) and not following.done():
-            await asyncio.sleep(SWITCH_POLL_S)
+            await asyncio.wait([moved, following], timeout=SWITCH_POLL_S, return_when=asyncio.FIRST_COMPLETED)
+            moved = progress.next(view.name)
     finally:
         following.cancel()
         await asyncio.wait([following])

@@ -1,7 +1,7 @@
 """Heals parked streams: folds what waits from the event store, once the cause is gone, and unparks them.
 
 It may race with the projector, which goes on skipping the stream: both write by compare-and-set on how far
-the stream was folded and how far it is parked, so whoever is late sees what the other did and goes on from it.
+the stream is folded and how far it is parked, so whoever is late sees what the other did and goes on.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ async def replay(
     events: EventStore,
     registry: Registry,
 ) -> Parked | None:
-    """Fold a parked stream from where it stopped; None = healed, else why it stays parked. Raises Unavailable."""
+    """Fold a parked stream from where it stopped; None = healed, else what parks it. Raises Unavailable."""
     while True:
         before = (await store.get_many(generation, [str(stream)])).get(str(stream))
         if before is None or before.parked is None:
@@ -42,7 +42,7 @@ async def replay(
             lost = await store.write(generation, [Change(before, after)], folded.entries)
         except Unwritable as error:
             return replace(before.parked, error=str(error))
-        if not lost and (after.parked is None or after.parked.error != WAITING):
+        if not lost and (after is before or after.parked is None or after.parked.error != WAITING):
             return after.parked
 
 
