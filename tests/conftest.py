@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from adapters.postgres.access import Access
-from tests.servers.postgres import OwnPostgres, TestServer, own_server, running_test_server
+from tests.servers.postgres import (
+    OwnPostgres,
+    TestServer,
+    make_migrated_folder,
+    own_server,
+    running_test_server,
+)
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +34,16 @@ def database(postgres: TestServer) -> Iterator[Access]:
         yield access
 
 
+@pytest.fixture(scope="session")
+def migrated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a migrated, stopped Postgres: what `own_postgres` copies."""
+    path = tmp_path_factory.mktemp("migrated")
+    make_migrated_folder(path)
+    return path
+
+
 @pytest.fixture
-def own_postgres(tmp_path: Path) -> Iterator[OwnPostgres]:
+def own_postgres(migrated_folder: Path, tmp_path: Path) -> Iterator[OwnPostgres]:
     """A private, migrated Postgres that the test may kill, pause, stop and start."""
-    with own_server(tmp_path / "data") as server:
+    with own_server(migrated_folder, tmp_path / "data") as server:
         yield server
