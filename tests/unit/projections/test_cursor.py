@@ -1,0 +1,20 @@
+"""A cursor comes back as it was given, and nothing else passes for one."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.errors import Invalid
+from projections.cursor import decode_cursor, encode_cursor
+from projections.documents import Place
+
+
+@pytest.mark.parametrize("key", ["2026-01-01", "", 0.1 + 0.2, 128.0, None])
+def test_a_cursor_comes_back_exactly(key: str | float | None) -> None:
+    assert decode_cursor(encode_cursor(3, "-bpm", Place(key, "id"))) == (3, "-bpm", Place(key, "id"))
+
+
+@pytest.mark.parametrize("text", ["", "x", "WzFd", "é", "eyJhIjoxfQ", "bnVsbA=="])
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(Invalid):
+        decode_cursor(text)
