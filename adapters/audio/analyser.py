@@ -1,0 +1,85 @@
+"""The Analyser port over child processes: what a file does to its decoder happens to a child."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from adapters.audio.children import ChildDied, Children, ChildTimedOut
+from analysis.result import Analysed, Settings
+from commands.ports import AnalysisCrashed, Probed, UndecodableAudio
+
+DEFAULT_CAP_S = 1200.0
+"""The longest sound taken: 49 MB of MP3 can hold 13.9 hours."""
+
+PROBE_LIMIT_S = 10.0
+
+_PROBE_BYTES = 250_000_000
+_ANALYSIS_BYTES_PER_SOUND_S = 500_000
+"""What a job may take above its imports. Measured at 20 minutes of sound: 420 kB a second of it, most of
+them in the signal processing; decoding needs 88 kB a second, as the analysis's samples do."""
+
+_ANALYSIS_S_PER_SOUND_S = 0.25
+"""The analysis runs at hundreds of times real time; what needs a quarter of the longest sound hangs."""
+
+
+class ChildAnalyser:
+    """Probes and analyses in separate children, so that an upload never waits for a long analysis.
+
+    `workers` analyses and `probers` probes run at a time; `cap_s` is the longest sound taken, in seconds.
+    """
+
+    def __init__(self, workers: int | None = None, probers: int = 1, cap_s: float = DEFAULT_CAP_S) -> None:
+        analysis_bytes = _PROBE_BYTES + int(cap_s * _ANALYSIS_BYTES_PER_SOUND_S)
+        self._analysts = Children(workers or os.cpu_count() or 1, analysis_bytes)
+        self._probers = Children(probers, _PROBE_BYTES)
+        self._cap_s = cap_s
+        self._limit_s = max(60.0, cap_s * _ANALYSIS_S_PER_SOUND_S)
+
+    async def __aenter__(self) -> ChildAnalyser:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Start the children, so that the first upload does not wait for them."""
+        await self._probers.start()
+        await self._analysts.start()
+
+    async def close(self) -> None:
+        """End the children, once the jobs that run have ended; cancel those first to be quick."""
+        await self._probers.close()
+        await self._analysts.close()
+
+    async def probe(self, path: Path) -> Probed:
+        """Look at an upload: `commands.ports.Analyser.probe`."""
+        try:
+            return await self._probers.run(
+                "adapters.audio.probing:probe", path, self._cap_s, returns=Probed, timeout_s=PROBE_LIMIT_S
+            )
+        except (ChildDied, ChildTimedOut, MemoryError) as error:
+            detail = f"the decoder gave up on this file: {error or 'out of memory'}"
+            raise UndecodableAudio("undecodable", detail) from error
+
+    async def analyse(
+        self, path: Path, settings: Settings, on_progress: Callable[[str, float], None]
+    ) -> Analysed:
+        """Decode and analyse a file: `commands.ports.Analyser.analyse`."""
+        try:
+            return await self._analysts.run(
+                "adapters.audio.analysing:analyse",
+                *(path, settings, self._cap_s),
+                returns=Analysed,
+                timeout_s=self._limit_s,
+                on_progress=on_progress,
+            )
+        except UndecodableAudio:
+            raise
+        except ChildTimedOut as error:
+            raise AnalysisCrashed("timed_out", str(error)) from error
+        except Exception as error:
+            # A bug that one recording brings out must fail that attempt, not the worker.
+            raise AnalysisCrashed("crashed", str(error) or type(error).__name__) from error

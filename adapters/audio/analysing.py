@@ -1,0 +1,35 @@
+"""One analysis from file to grid, in a child."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from adapters.audio.decode import decode
+from analysis.pipeline import analyse as analyse_samples
+from analysis.result import Analysed, Settings
+
+_DECODING_SHARE = 0.4
+"""Of the time an analysis takes, so that the percentage is that of the whole."""
+
+
+def analyse(
+    path: Path, settings: Settings, cap_s: float, on_progress: Callable[[str, float], None]
+) -> Analysed:
+    """Decode and analyse a file; raises UndecodableAudio. The decoder's warnings come first."""
+    started = time.perf_counter()
+    decoded = decode(path, lambda percent: on_progress("decoding", _DECODING_SHARE * percent), cap_s)
+    decoding_ms = 1000 * (time.perf_counter() - started)
+    analysed = analyse_samples(
+        decoded.samples,
+        settings,
+        lambda stage, percent: on_progress(stage, 100 * _DECODING_SHARE + (1 - _DECODING_SHARE) * percent),
+    )
+    return dataclasses.replace(
+        analysed,
+        duration_ms=round(decoded.duration_ms, 1),
+        warnings=decoded.warnings + analysed.warnings,
+        stage_ms={"decoding": round(decoding_ms, 2), **analysed.stage_ms},
+    )

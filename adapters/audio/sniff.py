@@ -1,0 +1,47 @@
+"""What an upload is by its first bytes; its name and its Content-Type prove nothing.
+
+Own magic numbers instead of puremagic: that knows MPEG-1 frames only (an MP3 of 22.05 kHz without an ID3
+tag is unknown to it) and calls every Ogg file, video included, the same.
+"""
+
+from __future__ import annotations
+
+SNIFF_BYTES = 4096
+"""How many leading bytes `sniff` wants; fewer are judged as they are."""
+
+_RIFF_IDS = (b"RIFF", b"RIFX", b"RF64")
+_OGG_CODECS = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC")
+
+
+def sniff(head: bytes) -> str | None:
+    """Return the media type these first bytes claim, None when it is no audio we take.
+
+    A claim only: decoding proves it. Only WAV (RIFF, RIFX, RF64), MP3, FLAC and audio in Ogg are taken.
+    """
+    if head[:3] == b"ID3":
+        return _sniff_tagged(head)
+    if head[:4] in _RIFF_IDS and head[8:12] == b"WAVE":
+        return "audio/wav"
+    if head[:4] == b"fLaC":
+        return "audio/flac"
+    if head[:4] == b"OggS":
+        return "audio/ogg" if any(codec in head[:256] for codec in _OGG_CODECS) else None
+    return "audio/mpeg" if _is_layer_three(head) else None
+
+
+def _sniff_tagged(head: bytes) -> str | None:
+    """Judge what follows an ID3v2 tag; a tag longer than `head` (a cover picture) is taken for an MP3's."""
+    if len(head) < 10:
+        return None
+    size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    body = head[10 + size :].lstrip(b"\0")
+    return "audio/mpeg" if not body else sniff(body)
+
+
+def _is_layer_three(head: bytes) -> bool:
+    """Say whether an MPEG audio frame header of layer III stands here (ISO 11172-3, 2.4.1.3)."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return False
+    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
+    bitrate, rate = head[2] >> 4, head[2] >> 2 & 3
+    return version != 1 and layer == 1 and bitrate != 15 and rate != 3
