@@ -55,7 +55,7 @@ async def track_at(
             break
         state, last = evolve(state, REGISTRY.decode(recorded)), recorded
     if last is None or last.category != "track":
-        raise NotFound(f"there was no track {track_id}" if at else f"there is no track {track_id}")
+        raise NotFound(f"there is no track {track_id}" if at is None else f"no track {track_id} at {at}")
     if revision is not None and last.revision < revision:
         raise NotFound(f"the track is at revision {last.revision}, there is no {revision} yet")
     return Then(state, last.revision, last)

@@ -1,0 +1,102 @@
+"""The HTTP application: routes, the guard before them, and what every answer has in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from api import problem
+from api.pages import routes as pages
+from api.rest import beats, health, history, jobs, tracks, upload, versions
+from api.security.guard import Authenticator
+from api.services import Services
+from api.trace import TraceMiddleware
+
+ROUTERS = (
+    upload.router,
+    tracks.router,
+    beats.router,
+    versions.router,
+    history.router,
+    jobs.router,
+    health.router,
+    pages.router,
+)
+
+_EXPOSED = (
+    "Consistency-Token",
+    "Content-Range",
+    "ETag",
+    "Idempotent-Replayed",
+    "Location",
+    "Retry-After",
+    "Trace-Id",
+    "X-Request-Id",
+)
+
+
+def create_api(services: Services) -> FastAPI:
+    """Return the application that serves these parts. Opens and closes none of them."""
+    app = _application(_middleware(services.cors_origins))
+    app.state.services = services
+    app.state.authenticator = Authenticator(services.verifier, services.accounts)
+    app.state.started = False
+    return app
+
+
+def openapi() -> dict[str, Any]:
+    """Return the OpenAPI description, for which no part of the house is needed."""
+    return _application([]).openapi()
+
+
+def _application(middleware: list[Middleware]) -> FastAPI:
+    app = FastAPI(
+        title="beatledger",
+        version="1.0.0",
+        description="Upload songs, find their beats, correct them, and see who changed what and when.",
+        license_info={"name": "GPL-3.0-or-later", "identifier": "GPL-3.0-or-later"},
+        docs_url=None,
+        redoc_url=None,
+        middleware=middleware,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    problem.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.openapi = lambda: _described(app)
+    return app
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            license_info=app.license_info,
+            routes=app.routes,
+        )
+        shape = problem.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        parts = shape.pop("$defs", {})
+        schema["components"]["schemas"] |= {"Problem": shape, **parts}
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def _middleware(cors_origins: tuple[str, ...]) -> list[Middleware]:
+    traced = [Middleware(TraceMiddleware)]
+    if not cors_origins:
+        return traced
+    # Outside the trace, so that a page may read the problem of an unexpected error too.
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=cors_origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=_EXPOSED,
+    )
+    return [cors, *traced]

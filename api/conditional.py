@@ -1,0 +1,61 @@
+"""ETags, `"<revision>-<hash of the body>"` or an artefact's hash, and the conditions on them (RFC 9110)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.refusals import MatchRequired
+from domain.errors import Invalid
+
+_IF_MATCH = re.compile(r'(?:W/)?"(\d{1,18})(?:-[0-9a-f]*)?"')
+_TAG = re.compile(r'(?:W/)?("[^"]*")')
+
+
+def etag(revision: int | None, body: bytes) -> str:
+    """Return the strong ETag of a representation; a list has no revision, so its hash alone."""
+    digest = hashlib.sha256(body).hexdigest()[:16]
+    return f'"{digest}"' if revision is None else f'"{revision}-{digest}"'
+
+
+def revision_to_match(request: Request, *, required: bool = False) -> int | None:
+    """Return the revision that If-Match names; None for `*` and for none at all.
+
+    Only the revision counts: whoever has read another representation of the same revision has seen the same.
+    Raises MatchRequired, or Invalid for what no answer here ever gave.
+    """
+    header = request.headers.get("if-match")
+    if header is None:
+        if required:
+            raise MatchRequired
+        return None
+    if header.strip() == "*":
+        return None
+    match = _IF_MATCH.fullmatch(header.strip())
+    if match is None:
+        raise Invalid("if_match", "If-Match takes one ETag as an answer gave it, or *", "header.if-match")
+    return int(match[1])
+
+
+def known_to_client(request: Request, tag: str) -> bool:
+    """Say whether If-None-Match names this ETag, by the weak comparison RFC 9110 prescribes."""
+    header = request.headers.get("if-none-match", "")
+    return header.strip() == "*" or tag in _TAG.findall(header)
+
+
+def representation(
+    request: Request,
+    body: bytes,
+    revision: int | None = None,
+    media_type: str = "application/json",
+    cache: str = "private, no-cache",
+    vary: str = "Authorization",
+) -> Response:
+    """Return a read's answer, or 304 when the client has it already."""
+    headers = {"ETag": etag(revision, body), "Cache-Control": cache, "Vary": vary}
+    if known_to_client(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type=media_type)

@@ -1,0 +1,186 @@
+"""The one place where errors become application/problem+json (RFC 9457).
+
+Every class of domain/errors.py and api/refusals.py has its status here, and docs/errors.md lists every code;
+tests/unit/api/test_problem.py holds the three together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import pydantic
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import refusals as r
+from domain import errors as e
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: Mapping[type[e.LedgerError], int] = {
+    e.NotFound: 404,
+    e.Rejected: 409,
+    e.Invalid: 422,
+    e.Forbidden: 403,
+    e.RevisionConflict: 409,
+    e.Stale: 412,
+    e.Expired: 409,
+    e.KeyReused: 422,
+    e.EventTooLarge: 413,
+    e.Busy: 503,
+    e.Unavailable: 503,
+    e.UnknownEvent: 500,
+    e.CursorGone: 410,
+    e.ViewBehind: 503,
+    r.Unauthenticated: 401,
+    r.TokenExpired: 401,
+    r.MatchRequired: 428,
+    r.BodyTooLarge: 413,
+    r.UnsupportedMediaType: 415,
+    r.MalformedMultipart: 400,
+    r.RangeNotSatisfiable: 416,
+    r.StorageFull: 503,
+    r.NotReady: 503,
+}
+
+RULE_STATUS: Mapping[str, int] = {"not_audio": 415}
+"""Rules that HTTP has a word of its own for."""
+
+HTTP_CODES: Mapping[int, tuple[str, str]] = {
+    400: ("malformed_body", "the body can't be read: send well-formed JSON"),
+    404: ("not_found", "there is nothing at this address: /docs lists what there is"),
+    405: ("method_not_allowed", "this address knows other methods: see the Allow header"),
+    413: ("too_large", "the body is too large"),
+}
+"""Code and detail of what Starlette and FastAPI refuse by themselves."""
+
+INVALID_REQUEST = "invalid_request"
+INTERNAL = "internal"
+
+
+class FieldError(pydantic.BaseModel):
+    """What is wrong with one part of the request."""
+
+    path: str
+    message: str
+    code: str | None = None
+
+
+class Problem(pydantic.BaseModel):
+    """A refusal: `code` is stable (docs/errors.md), `detail` says what to do."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    trace_id: str
+    errors: list[FieldError] | None = None
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    trace_id: str,
+    errors: Sequence[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return the answer that refuses a request."""
+    body = Problem(
+        type=f"urn:beatledger:problem:{code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        trace_id=trace_id,
+        errors=list(errors) or None,
+    )
+    content = body.model_dump_json(exclude_none=True)
+    return Response(content, status, {**(headers or {}), "Cache-Control": "no-store"}, MEDIA_TYPE)
+
+
+def unexpected(trace_id: str) -> Response:
+    """Return the answer to what nobody expected: no internals, but the id the log has them under."""
+    return problem(500, INTERNAL, f"something broke here; the log has it under trace {trace_id}", trace_id)
+
+
+def install(app: FastAPI) -> None:
+    """Make the application answer every error with a problem."""
+    app.add_exception_handler(e.LedgerError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http)
+
+
+def field_path(location: Sequence[str | int]) -> str:
+    """Return a pydantic location as a path such as `beats_ms[3]`; `body` goes without saying.
+
+    Query parameters and headers keep the word that tells where they stand: `query.limit`.
+    """
+    parts = location[1:] if len(location) > 1 and location[0] in ("body", "path") else location
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return text.removeprefix(".")
+
+
+def field_errors(errors: Sequence[Any]) -> list[FieldError]:
+    """Return pydantic's errors without the input they echo, which may be long or secret."""
+    return [
+        FieldError(path=field_path(error["loc"]), message=error["msg"], code=error["type"])
+        for error in errors
+    ]
+
+
+def _trace_id(request: Request) -> str:
+    trace_id: str = request.state.trace.trace_id
+    return trace_id
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, e.LedgerError)
+    code = error.rule if isinstance(error, e.Rejected | e.Invalid) else error.code
+    status = RULE_STATUS.get(code) or STATUS.get(type(error), 500)
+    # An unregistered event is our trouble, not the caller's; its name may still be read by an operator.
+    return problem(status, code, error.detail, _trace_id(request), _details(error), _headers(error))
+
+
+def _details(error: e.LedgerError) -> list[FieldError]:
+    match error:
+        case e.Invalid(field=str() as field):
+            return [FieldError(path=field, message=error.detail, code=error.rule)]
+        case r.NotReady():
+            return [FieldError(path=name, message=text) for name, text in error.checks.items()]
+        case _:
+            return []
+
+
+def _headers(error: e.LedgerError) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    retry_after_s: float | None = getattr(error, "retry_after_s", None)
+    if retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
+    if isinstance(error, r.Unauthenticated):
+        invalid = ' error="invalid_token"' if isinstance(error, r.TokenExpired) else ""
+        headers["WWW-Authenticate"] = f'Bearer realm="beatledger"{"," if invalid else ""}{invalid}'
+    if isinstance(error, r.RangeNotSatisfiable):
+        headers["Content-Range"] = f"bytes */{error.size}"
+    return headers
+
+
+async def _invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = field_errors(error.errors())
+    detail = "; ".join(f"{f.path}: {f.message}" for f in errors[:3])
+    more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
+    return problem(422, INVALID_REQUEST, f"correct the request: {detail}{more}", _trace_id(request), errors)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code, detail = HTTP_CODES.get(error.status_code, (INTERNAL, error.detail))
+    return problem(error.status_code, code, detail, _trace_id(request), headers=error.headers)

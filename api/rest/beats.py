@@ -1,0 +1,173 @@
+"""Beat grids: read as JSON or as raw doubles, corrected by hand, scored against a reference."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from array import array
+from collections.abc import Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from fastapi import Depends, Query, Request
+from starlette.responses import Response
+
+from api.answers import command_answer
+from api.circumstances import issue_of, wait_of
+from api.conditional import representation
+from api.refusals import BodyTooLarge
+from api.rest.bodies import BeatOverride
+from api.rest.models import BeatsShape, VersionAccepted
+from api.rest.multipart import MultipartForm
+from api.rest.routing import TRACK, guarded
+from api.rest.tracks import track_document
+from api.security.guard import producer, reader
+from api.services import services_of
+from commands.references import KIND, MAX_BYTES, parse_beat_times
+from domain.errors import Invalid, NotFound
+from domain.track.commands import ApplyBeatOverride, RevertBeatOverride, UploadReference
+from projections.view import Document
+
+router = guarded("beats")
+
+BINARY = "application/octet-stream"
+IMMUTABLE = "private, max-age=31536000, immutable"
+
+Version = Annotated[int, Query(ge=1, le=2**31)]
+
+
+@router.get(
+    TRACK + "/beats",
+    response_model=BeatsShape,
+    dependencies=[Depends(reader)],
+    responses={200: {"content": {BINARY: {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def get_beats(request: Request, track_id: UUID, version: Version | None = None) -> Response:
+    """Read a version's grid, the current one's if none is named.
+
+    With `Accept: application/octet-stream` the beats come as little-endian float64, in ms.
+    """
+    if version is not None:
+        entry = await version_entry(request, track_id, version)
+        return _beats(request, entry, entry["revision"], IMMUTABLE)
+    track = await track_document(request, track_id, "track_list")
+    if track["version"] is None:
+        raise NotFound("the track has no version yet: wait for its first analysis")
+    entry = await version_entry(request, track_id, track["version"])
+    # The track's revision, so that this ETag serves as If-Match of an override.
+    return _beats(request, entry, track["revision"], "private, no-cache")
+
+
+async def version_entry(
+    request: Request, track_id: UUID, version: int, view: str = "genesis_maps"
+) -> Document:
+    """Return what a view keeps of a version. Raises NotFound, ViewBehind."""
+    entry = await services_of(request).views.get(view, f"{track_id}:{version}", wait_of(request))
+    if entry is None:
+        raise NotFound(f"there is no version {version} of a track {track_id}")
+    return entry
+
+
+def _beats(request: Request, entry: Document, revision: int, cache: str) -> Response:
+    if _wants_binary(request):
+        body, media_type = packed(entry["beats_ms"]), BINARY
+    else:
+        body, media_type = msgspec.json.encode(_grid(entry)), "application/json"
+    return representation(request, body, revision, media_type, cache, "Authorization, Accept")
+
+
+def _wants_binary(request: Request) -> bool:
+    """Say whether Accept names the binary form and JSON not before it."""
+    named = [part.split(";")[0].strip() for part in request.headers.get("accept", "").split(",")]
+    return BINARY in named and "application/json" not in named[: named.index(BINARY)]
+
+
+def _grid(entry: Document) -> dict[str, Any]:
+    figures = entry["global_metrics"]
+    return {
+        "track_id": entry["track_id"],
+        "version": entry["version"],
+        "revision": entry["revision"],
+        "bpm": figures["bpm"],
+        "duration_ms": figures["duration_ms"],
+        "beats_ms": entry["beats_ms"],
+        "downbeats_ms": entry["downbeats_ms"],
+    }
+
+
+def packed(beats_ms: Sequence[float]) -> bytes:
+    """Return the beats as little-endian float64, 8 bytes each, in ms."""
+    doubles = array("d", beats_ms)
+    if sys.byteorder == "big":
+        doubles.byteswap()
+    return doubles.tobytes()
+
+
+@router.put(TRACK + "/beat-override", response_model=VersionAccepted, dependencies=[Depends(producer)])
+async def override_beats(request: Request, track_id: UUID, body: BeatOverride) -> Response:
+    """Correct the current grid: with beats of your own, or an edit of what is there. Needs If-Match."""
+    command = ApplyBeatOverride.model_validate(
+        {"track_id": track_id, "edit": body.model_dump(exclude={"note"}), "note": body.note}
+    )
+    issue = issue_of(request, match_required=True)
+    return command_answer(await services_of(request).pipeline.execute(command, issue))
+
+
+@router.delete(TRACK + "/beat-override", response_model=VersionAccepted, dependencies=[Depends(producer)])
+async def revert_beats(request: Request, track_id: UUID) -> Response:
+    """Take the correction back: the latest analysis is current again. Honours If-Match."""
+    command = RevertBeatOverride(track_id=track_id)
+    return command_answer(await services_of(request).pipeline.execute(command, issue_of(request)))
+
+
+_REFERENCE_FORM: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "text: a line per beat that begins with its time in seconds",
+                    }
+                },
+            }
+        }
+    },
+}
+
+
+@router.post(
+    TRACK + "/reference",
+    response_model=VersionAccepted,
+    dependencies=[Depends(producer)],
+    openapi_extra={"requestBody": _REFERENCE_FORM},
+)
+async def give_reference(request: Request, track_id: UUID) -> Response:
+    """Give the true beats: a new version is scored against them."""
+    content = await _reference_file(request)
+    command = UploadReference(
+        track_id=track_id,
+        kind=KIND,
+        sha256=hashlib.sha256(content).hexdigest(),
+        reference_ms=parse_beat_times(content),
+    )
+    return command_answer(await services_of(request).pipeline.execute(command, issue_of(request)))
+
+
+async def _reference_file(request: Request) -> bytes:
+    form, content, received = MultipartForm(request.headers.get("content-type")), bytearray(), 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        for piece in form.feed(chunk):
+            content += piece
+        if received > 2 * MAX_BYTES or len(content) > MAX_BYTES:
+            raise BodyTooLarge(f"a reference has at most {MAX_BYTES} bytes")
+    form.finish()
+    if form.fields:
+        raise Invalid("field_unknown", "a reference is a file alone", form.fields[0][0])
+    return bytes(content)

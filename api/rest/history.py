@@ -1,0 +1,162 @@
+"""What happened: a track's events, its state at any time, what changed, and the whole log for auditors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from fastapi import Depends, Query, Request
+from pydantic import AwareDatetime
+from starlette.responses import Response, StreamingResponse
+
+from api.conditional import representation
+from api.names import names_of
+from api.rest.models import DiffShape, EventPage, StateShape
+from api.rest.routing import TRACK, guarded
+from api.security.guard import auditor, reader
+from api.services import services_of
+from domain.command import Line
+from domain.errors import Invalid
+from domain.log import EventStore
+from domain.recorded import Recorded
+from projections.history import PAGE, state_json, stream_events, track_at, track_diff
+
+router = guarded("history")
+
+NDJSON = "application/x-ndjson"
+MAX_LIMIT = 1000
+
+After = Annotated[int, Query(ge=0, le=2**62)]
+Revision = Annotated[int, Query(ge=1, le=2**62)]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
+
+
+@router.get(TRACK + "/history", response_model=EventPage, dependencies=[Depends(reader)])
+async def track_history(request: Request, track_id: UUID, after: After = 0, limit: Limit = 100) -> Response:
+    """List every event of a track: who, when, in which context, and what. `after` is a revision."""
+    events = await stream_events(services_of(request).events, track_id, after, limit + 1)
+    page = events[:limit]
+    body = await _page(request, page, page[-1].revision if len(events) > limit else None)
+    return representation(request, body, (page[-1].revision if page else after))
+
+
+@router.get(TRACK + "/state", response_model=StateShape, dependencies=[Depends(reader)])
+async def track_state(
+    request: Request, track_id: UUID, revision: Revision | None = None, at: AwareDatetime | None = None
+) -> Response:
+    """Show a track as it was at a revision or at a time (RFC 3339, with an offset); else as it is now."""
+    if revision is not None and at is not None:
+        raise Invalid("one_of", "give revision or at, not both", "query.at")
+    then = await track_at(services_of(request).events, track_id, revision, at)
+    state = state_json(then.state)
+    body = msgspec.json.encode(
+        {
+            "track_id": track_id,
+            "revision": then.revision,
+            "position": then.last.position,
+            "recorded_at": then.last.recorded_at,
+            "status": state["type"],
+            "state": state,
+        }
+    )
+    return representation(request, body, then.revision)
+
+
+@router.get(TRACK + "/diff", response_model=DiffShape, dependencies=[Depends(reader)])
+async def diff_track(
+    request: Request,
+    track_id: UUID,
+    from_: Annotated[int, Query(alias="from", ge=0, le=2**62)],
+    to: Revision,
+) -> Response:
+    """Compare a track at two revisions; 0 is before its upload."""
+    changes = await track_diff(services_of(request).events, track_id, from_, to)
+    body = {"track_id": track_id, "from_revision": from_, "to_revision": to, "changes": changes}
+    return representation(request, msgspec.json.encode(body), to)
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events of the log to read; None = any."""
+
+    type: str | None
+    category: str | None
+    actor: str | None
+    stream: UUID | None
+    correlation_id: UUID | None
+
+    async def read(
+        self, events: EventStore, after: int, limit: int, up_to: int | None = None
+    ) -> list[Recorded]:
+        """Return a page of the log. Raises Unavailable."""
+        return await events.read_log(
+            after,
+            limit,
+            up_to=up_to,
+            categories=None if self.category is None else (self.category,),
+            type=self.type,
+            actor=self.actor,
+            stream=self.stream,
+            correlation_id=self.correlation_id,
+        )
+
+
+@router.get(
+    "/v1/events",
+    response_model=EventPage,
+    dependencies=[Depends(auditor)],
+    responses={200: {"content": {NDJSON: {"schema": {"type": "string"}}}}},
+)
+async def list_events(
+    request: Request,
+    after: After = 0,
+    type: Line | None = None,
+    category: Line | None = None,
+    actor: Line | None = None,
+    stream: UUID | None = None,
+    correlation_id: UUID | None = None,
+    limit: Limit | None = None,
+) -> Response:
+    """Read the whole log in order; `after` is a position.
+
+    With `Accept: application/x-ndjson` an event a line: all up to now, or `limit` of them, without names.
+    """
+    wanted = EventFilter(type, category, actor, stream, correlation_id)
+    store = services_of(request).events
+    if NDJSON in request.headers.get("accept", ""):
+        lines = _lines(store, wanted, after, limit, await store.head())
+        return StreamingResponse(lines, media_type=NDJSON, headers={"Cache-Control": "no-store"})
+    limit = limit or 100
+    events = await wanted.read(store, after, limit + 1)
+    page = events[:limit]
+    body = await _page(request, page, page[-1].position if len(events) > limit else None)
+    return representation(request, body)
+
+
+async def _page(request: Request, events: Sequence[Recorded], next_after: int | None) -> bytes:
+    names = await names_of(services_of(request).accounts, (event.actor for event in events))
+    items = [{**shown(event), "actor_name": names.get(event.actor)} for event in events]
+    return msgspec.json.encode({"items": items, "next_after": next_after})
+
+
+async def _lines(
+    store: EventStore, wanted: EventFilter, after: int, limit: int | None, up_to: int
+) -> AsyncIterator[bytes]:
+    left = limit
+    while left is None or left > 0:
+        page = await wanted.read(store, after, PAGE if left is None else min(left, PAGE), up_to)
+        if not page:
+            return
+        yield b"".join(msgspec.json.encode(shown(event)) + b"\n" for event in page)
+        after = page[-1].position
+        left = None if left is None else left - len(page)
+
+
+def shown(event: Recorded) -> dict[str, Any]:
+    """Return an event as it was recorded; its key in the log's distribution is nobody's business."""
+    fields = asdict(event)
+    del fields["partition_key"]
+    return fields

@@ -1,0 +1,78 @@
+"""Analysis jobs: where each stands, and the two things people do to them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from fastapi import Depends, Query, Request
+from starlette.responses import Response
+
+from api.answers import command_answer
+from api.circumstances import issue_of, wait_of
+from api.conditional import representation
+from api.rest.models import JobAccepted, JobList, JobShape, Moved
+from api.rest.routing import guarded
+from api.security.guard import producer, reader
+from api.services import services_of
+from commands.ports import JobStatus, JobView
+from domain.errors import NotFound
+from domain.track.commands import CancelAnalysis, RequeueAnalysis
+
+router = guarded("jobs")
+
+JOB = "/v1/jobs/{job_id}"
+PATIENCE_S = 1.0
+_POLL_S = 0.02
+
+
+@router.get("/v1/jobs", response_model=JobList, dependencies=[Depends(reader)])
+async def list_jobs(
+    request: Request,
+    status: Annotated[list[JobStatus] | None, Query()] = None,
+    track_id: UUID | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 100,
+) -> Response:
+    """List jobs; `status=dead` are those that ended without a result and can be requeued."""
+    jobs = await services_of(request).jobs.list(tuple(status or ()), track_id, limit)
+    return representation(request, msgspec.json.encode({"items": jobs}))
+
+
+@router.get(JOB, response_model=JobShape, dependencies=[Depends(reader)])
+async def get_job(request: Request, job_id: UUID) -> Response:
+    """Show a job with its live percentage."""
+    return representation(request, msgspec.json.encode(await _job(request, job_id)))
+
+
+@router.post(JOB + ":cancel", response_model=Moved, dependencies=[Depends(producer)])
+async def cancel_job(request: Request, job_id: UUID) -> Response:
+    """End a job that has not ended."""
+    job = await _job(request, job_id)
+    command = CancelAnalysis(track_id=job.track_id, job_id=job_id)
+    return command_answer(await services_of(request).pipeline.execute(command, issue_of(request)))
+
+
+@router.post(JOB + ":requeue", status_code=202, response_model=JobAccepted, dependencies=[Depends(producer)])
+async def requeue_job(request: Request, job_id: UUID) -> Response:
+    """Give a dead or cancelled job another life, as a new job."""
+    job = await _job(request, job_id)
+    command = RequeueAnalysis(track_id=job.track_id, job_id=job_id)
+    answer = await services_of(request).pipeline.execute(command, issue_of(request))
+    return command_answer(answer, f"/v1/jobs/{answer.body['job_id']}")
+
+
+async def _job(request: Request, job_id: UUID) -> JobView:
+    """Return a job. Raises NotFound once it had time to come into the queue.
+
+    The answer that names a new job is given before the queue has read of it in the log, a few ms later.
+    """
+    wait_s = wait_of(request).timeout_s
+    deadline = time.monotonic() + (PATIENCE_S if wait_s is None else wait_s)
+    while (job := await services_of(request).jobs.get(job_id)) is None:
+        if time.monotonic() > deadline:
+            raise NotFound(f"there is no job {job_id}")
+        await asyncio.sleep(_POLL_S)
+    return job

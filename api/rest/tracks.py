@@ -1,0 +1,157 @@
+"""Tracks: lists, details, and the commands on one track that carry no file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from fastapi import Depends, Query, Request
+from pydantic import AfterValidator, Field
+from starlette.responses import Response
+
+from api.answers import command_answer
+from api.circumstances import issue_of, wait_of
+from api.conditional import representation
+from api.names import names_of
+from api.rest.bodies import AnalysisRequest, ArchiveRequest, TrackPatch
+from api.rest.models import JobAccepted, Moved, TrackDetail, TrackPage, TrackStatus
+from api.rest.routing import TRACK, guarded
+from api.security.guard import Accounts, producer, reader
+from api.services import services_of
+from domain.command import OptionalLine, Tag
+from domain.errors import Invalid, NotFound
+from domain.track.commands import ArchiveTrack, DescribeTrack, RequestAnalysis
+from domain.track.events import Preset
+from projections import queries
+from projections.documents import Between, Condition, Contains, Differs, Equals, Has
+from projections.view import Document, folded_text
+
+router = guarded("tracks")
+
+Bound = Annotated[float | None, Field(allow_inf_nan=False)]
+Sort = Annotated[
+    str,
+    Query(pattern=r"^[ +-]?(created_at|title|bpm|f_measure)$", description="a minus in front: descending"),
+    # A plus of a query string is a blank once it is decoded.
+    AfterValidator(lambda sort: sort.lstrip(" +")),
+]
+
+
+class TrackFilter(msgspec.Struct, frozen=True):
+    """Which tracks a list shows."""
+
+    status: str | None
+    preset: str | None
+    tag: str | None
+    bpm: tuple[float | None, float | None]
+    f_measure: tuple[float | None, float | None]
+    q: str | None
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return what the documents must meet; archived tracks are listed when asked for only."""
+        by_status = Equals("status", self.status) if self.status else Differs("status", "archived")
+        found: list[Condition] = [by_status]
+        if self.preset:
+            found.append(Equals("preset", self.preset))
+        if self.tag:
+            found.append(Has("tags", self.tag))
+        if self.bpm != (None, None):
+            found.append(Between("bpm", *self.bpm))
+        if self.f_measure != (None, None):
+            found.append(Between("f_measure", *self.f_measure))
+        if self.q:
+            found.append(Contains("_search", folded_text(self.q)))
+        return tuple(found)
+
+
+@router.get("/v1/tracks", response_model=TrackPage, dependencies=[Depends(reader)])
+async def list_tracks(
+    request: Request,
+    status: TrackStatus | None = None,
+    preset: Preset | None = None,
+    tag: Tag | None = None,
+    bpm_min: Bound = None,
+    bpm_max: Bound = None,
+    f_measure_min: Bound = None,
+    f_measure_max: Bound = None,
+    q: OptionalLine | None = None,
+    sort: Sort = "-created_at",
+    limit: Annotated[int, Query(ge=1, le=queries.MAX_LIMIT)] = 50,
+    cursor: Annotated[str | None, Query(max_length=4096)] = None,
+) -> Response:
+    """List tracks, a page at a time; archived ones only with status=archived."""
+    wanted = TrackFilter(status, preset, tag, (bpm_min, bpm_max), (f_measure_min, f_measure_max), q)
+    query = queries.Query(wanted.conditions(), sort.replace("title", "_title"), cursor, limit)
+    page = await services_of(request).views.find("track_list", query, wait_of(request))
+    return representation(request, msgspec.json.encode(page))
+
+
+@router.get(TRACK, response_model=TrackDetail, dependencies=[Depends(reader)])
+async def get_track(request: Request, track_id: UUID) -> Response:
+    """Show one track with its versions, its latest job and its figures."""
+    document = await track_document(request, track_id)
+    detail = shown(document, await _version_makers(services_of(request).accounts, document))
+    return representation(request, msgspec.json.encode(detail), document["revision"])
+
+
+async def track_document(request: Request, track_id: UUID, view: str = "track_detail") -> Document:
+    """Return a track's document. Raises NotFound, ViewBehind."""
+    document = await services_of(request).views.get(view, str(track_id), wait_of(request))
+    if document is None:
+        raise NotFound(f"there is no track {track_id}")
+    return document
+
+
+async def _version_makers(accounts: Accounts, document: Document) -> dict[str, str]:
+    return await names_of(accounts, (version["by"] for version in document["versions"]))
+
+
+def shown(document: Document, names: dict[str, str]) -> dict[str, Any]:
+    """Return a track's detail: its document with people's names and the current version's figures."""
+    current = document["current_version"]
+    return {
+        **document,
+        "version": current and {"number": current["number"], "reason": current["reason"]},
+        "current_version": current and named(current, names),
+        "metrics": current and current["metrics"],
+        "versions": [named(version, names) for version in document["versions"]],
+        "deployments": [],
+    }
+
+
+def named(version: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """Return a version with the name of who made it."""
+    return {**version, "by_name": names.get(version["by"])}
+
+
+@router.patch(TRACK, response_model=Moved, dependencies=[Depends(producer)])
+async def describe_track(request: Request, track_id: UUID, body: TrackPatch) -> Response:
+    """Change title, artist or tags. Needs If-Match."""
+    given: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
+    if "title" in given and given["title"] is None:
+        raise Invalid("title_required", "a track keeps a title: give another one", "title")
+    if "artist" in given:
+        given["artist"] = given["artist"] or ""
+    if "tags" in given:
+        given["tags"] = given["tags"] or ()
+    command = DescribeTrack(track_id=track_id, **given)
+    issue = issue_of(request, match_required=True)
+    return command_answer(await services_of(request).pipeline.execute(command, issue))
+
+
+@router.post(TRACK + ":archive", response_model=Moved, dependencies=[Depends(producer)])
+async def archive_track(request: Request, track_id: UUID, body: ArchiveRequest | None = None) -> Response:
+    """Take a track out of the lists for good; its history stays. Honours If-Match."""
+    command = ArchiveTrack(track_id=track_id, reason=body.reason if body else None)
+    return command_answer(await services_of(request).pipeline.execute(command, issue_of(request)))
+
+
+@router.post(
+    TRACK + "/analyses", status_code=202, response_model=JobAccepted, dependencies=[Depends(producer)]
+)
+async def request_analysis(request: Request, track_id: UUID, body: AnalysisRequest | None = None) -> Response:
+    """Analyse again; the result is a new version."""
+    command = RequestAnalysis(track_id=track_id, **(body or AnalysisRequest()).model_dump())
+    answer = await services_of(request).pipeline.execute(command, issue_of(request))
+    return command_answer(answer, f"/v1/jobs/{answer.body['job_id']}")

@@ -1,0 +1,116 @@
+"""Versions and their artefacts: immutable, so kept by clients for ever under the hash of what is in them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from fastapi import Depends, Path, Request
+from starlette.responses import Response, StreamingResponse
+
+from api.conditional import known_to_client, representation
+from api.names import names_of
+from api.refusals import RangeNotSatisfiable
+from api.rest.beats import IMMUTABLE, version_entry
+from api.rest.models import VersionList, VersionShape
+from api.rest.routing import TRACK, guarded
+from api.rest.tracks import named, track_document
+from api.security.guard import reader
+from api.services import services_of
+from domain.errors import NotFound
+from projections.view import Document
+
+router = guarded("versions")
+
+Number = Annotated[int, Path(ge=1, le=2**31)]
+ArtefactName = Literal["genesis-map", "metrics", "graph-template", "manifest"]
+
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+@router.get(TRACK + "/versions", response_model=VersionList, dependencies=[Depends(reader)])
+async def list_versions(request: Request, track_id: UUID) -> Response:
+    """List a track's versions, the first one first."""
+    document = await track_document(request, track_id)
+    names = await _makers(request, document)
+    items = [named(version, names) for version in document["versions"]]
+    return representation(request, msgspec.json.encode({"items": items}), document["revision"])
+
+
+@router.get(TRACK + "/versions/{number}", response_model=VersionShape, dependencies=[Depends(reader)])
+async def get_version(request: Request, track_id: UUID, number: Number) -> Response:
+    """Show one version: why it was made, by whom, its figures and its files."""
+    document = await track_document(request, track_id)
+    found = next((version for version in document["versions"] if version["number"] == number), None)
+    if found is None:
+        raise NotFound(f"the track has no version {number}")
+    names = await _makers(request, document)
+    return representation(request, msgspec.json.encode(named(found, names)), found["revision"])
+
+
+async def _makers(request: Request, document: Document) -> dict[str, str]:
+    return await names_of(services_of(request).accounts, (v["by"] for v in document["versions"]))
+
+
+@router.get(
+    TRACK + "/versions/{number}/{artefact}",
+    response_class=Response,
+    dependencies=[Depends(reader)],
+    responses={
+        200: {"content": {"application/json": {}}, "description": "The artefact; ETag is its SHA-256"},
+        206: {"description": "The bytes asked for with Range"},
+        304: {"description": "The client has it"},
+    },
+)
+async def get_artefact(request: Request, track_id: UUID, number: Number, artefact: ArtefactName) -> Response:
+    """Read a version's artefact. Takes Range and If-None-Match."""
+    entry = await version_entry(request, track_id, number, "artefact_manifests")
+    for file in entry["artefacts"]:
+        if file["name"] == artefact:
+            return await stored_file(request, file["sha256"], file["size"], file["media_type"])
+    raise NotFound(f"version {number} has no {artefact}")
+
+
+async def stored_file(request: Request, sha256: str, size: int, media_type: str) -> Response:
+    """Return an artefact, or the part of it that was asked for. Raises RangeNotSatisfiable, NotFound."""
+    tag = f'"{sha256}"'
+    headers = {
+        "ETag": tag,
+        "Cache-Control": IMMUTABLE,
+        "Accept-Ranges": "bytes",
+        "Vary": "Authorization",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if known_to_client(request, tag):
+        return Response(status_code=304, headers=headers)
+    part = wanted_range(request, tag, size)
+    start, end = part or (0, size)
+    headers["Content-Length"] = str(end - start)
+    if part:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    # The status is sent before the first byte is read, so ask for the file first.
+    artefacts = services_of(request).artefacts
+    await artefacts.size(sha256)
+    return StreamingResponse(artefacts.stream(sha256, start, end), 206 if part else 200, headers, media_type)
+
+
+def wanted_range(request: Request, tag: str, size: int) -> tuple[int, int] | None:
+    """Return start and end (exclusive) of a Range; None = all of it, also for what RFC 9110 lets us ignore.
+
+    Several ranges at once are such a thing. Raises RangeNotSatisfiable.
+    """
+    match = _RANGE.fullmatch(request.headers.get("range", "").strip())
+    if match is None or request.headers.get("if-range", tag) != tag or not any(match.groups()):
+        return None
+    first, last = match.groups()
+    if not first:
+        start, end = max(size - int(last), 0), size
+    else:
+        start, end = int(first), min(int(last) + 1, size) if last else size
+        if last and int(last) < start:
+            return None
+    if start >= size or start == end:
+        raise RangeNotSatisfiable(size)
+    return start, end
