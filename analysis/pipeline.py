@@ -23,7 +23,7 @@ from analysis.tracker import to_ms, track
 
 VERSION = "1.0"
 _SILENCE = 1e-4  # -80 dB full scale
-_QUIET = 1e-3  # -60 dB below the loudest frame
+_QUIET = 2e-3  # 54 dB below the loudest frame
 
 SILENT = "the recording is silent: no beats, and no metrics"
 FEW_BEATS = f"fewer than {FEWEST_BEATS} beats: no tempo, and no metrics"

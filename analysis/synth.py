@@ -106,10 +106,10 @@ def synthesise(
     metre, hits = BARS[style]
     samples = np.zeros(int(seconds * sample_rate), dtype=np.float32)
     band = _Band(rng, sample_rate)
-    for bar, first in enumerate(range(0, beats.size - 1, metre)):
+    for bar, first in enumerate(range(0, beats.size, metre)):
         for hit in hits:
             _play(samples, band, rng, beats, hit, first, _ROOTS[bar % 4], sample_rate)
-    samples += 0.002 * rng.standard_normal(samples.size, dtype=np.float32)
+    samples += 0.0005 * rng.standard_normal(samples.size, dtype=np.float32)
     samples *= 0.8 / max(float(np.abs(samples).max()), 1e-9)
     beats_ms = tuple(round(float(t) * 1000, 3) for t in beats)
     return Song(samples, sample_rate, beats_ms, beats_ms[::metre])

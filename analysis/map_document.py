@@ -1,0 +1,177 @@
+"""The Genesis Map 4.0.0 as types: the one place its fields, units and formulas are written down.
+
+Fields may be added in later versions: readers ignore what they do not know. `docs/schemas` holds the JSON
+Schema generated from here (`python -m analysis.map_document`).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+SCHEMA_VERSION = "4.0.0"
+
+Milliseconds = Annotated[float, Meta(ge=0, description="ms from the start of the audio, to 0.1 ms")]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Ratio = Annotated[float, Meta(ge=0, le=1)]
+
+
+class _Part(msgspec.Struct, frozen=True, rename="camel"):
+    """A part of the document; camelCase on the wire."""
+
+
+class Envelope(_Part, frozen=True):
+    """A curve sampled evenly: value i stands for the time `startMs` + i · 1000 / `rateHz`."""
+
+    unit: str
+    rate_hz: Annotated[float, Meta(gt=0)]
+    start_ms: float
+    values: list[float]
+    scale: Annotated[
+        float | None, Meta(description="for unit `relative`: the linear amplitude 1 stands for")
+    ] = None
+
+
+class Rhythm(_Part, frozen=True, omit_defaults=True):
+    """Beats, what is known about each, and onsets.
+
+    `beatStrength` (one a beat, 1 = the strongest: the onset function at the beat) is null for a grid made by
+    hand: without the audio it is not known. Onsets are aubio's (high-frequency content).
+    """
+
+    source: Annotated[
+        Literal["analysis", "override"], Meta(description="who made the grid: the tracker or a person")
+    ]
+    beat_grid_ms: list[Milliseconds]
+    downbeat_ms: list[Milliseconds]
+    beat_strength: list[Ratio] | None = None
+    onset_ms: list[Milliseconds] | None = None
+    tempo_curve: Annotated[
+        Envelope | None, Meta(description="BPM: 60 s / interval between beats, median of nine, once a second")
+    ] = None
+
+
+class Frequency(_Part, frozen=True):
+    """RMS amplitude in three bands, relative to the band's loudest frame.
+
+    √(Σ |X(f)|² over the band) of a 1024-point Hann spectrum at 22,050 Hz, the mean over four hops of 256.
+    """
+
+    bass: Annotated[Envelope, Meta(description="30–150 Hz")]
+    mids: Annotated[Envelope, Meta(description="150–2,500 Hz")]
+    highs: Annotated[Envelope, Meta(description="2,500–11,025 Hz")]
+
+
+class Dynamics(_Part, frozen=True):
+    """Levels of the mono mix-down; nothing is below -100.
+
+    Loudness is EBU R 128 / ITU-R BS.1770-4 of the mix-down as one channel.
+    """
+
+    rms: Annotated[Envelope, Meta(description="dB relative to full scale (a full-scale square wave is 0)")]
+    peak: Annotated[Envelope, Meta(description="dB of the largest sample, relative to full scale")]
+    loudness: Annotated[Envelope, Meta(description="momentary loudness (400 ms), LUFS")]
+    integrated_lufs: Annotated[float | None, Meta(description="gated loudness of the whole; null in silence")]
+    loudness_range_lu: Annotated[
+        float | None,
+        Meta(description="EBU Tech 3342: 95th less 10th percentile of short-term loudness (3 s)"),
+    ]
+
+
+class Spectral(_Part, frozen=True):
+    """Descriptors of the magnitude spectrum (Peeters 2004), the mean over four frames."""
+
+    centroid: Annotated[Envelope, Meta(description="Hz: Σ f·|X| / Σ |X|")]
+    rolloff: Annotated[Envelope, Meta(description="Hz below which 85 % of Σ |X|² lies")]
+    flatness: Annotated[Envelope, Meta(description="geometric over arithmetic mean of |X|², 0..1")]
+    flux: Annotated[Envelope, Meta(description="√Σ max(0, Δ|X|)², relative to the track's largest")]
+
+
+class Layers(_Part, frozen=True, omit_defaults=True):
+    """What a device plays from; every layer but rhythm may be missing."""
+
+    rhythm: Rhythm
+    frequency: Frequency | None = None
+    dynamics: Dynamics | None = None
+    spectral: Spectral | None = None
+
+
+class MetricsReference(_Part, frozen=True):
+    """What the grid was scored against: how many beats of whom, and the hash of a given file."""
+
+    kind: str
+    engine: str | None = None
+    beats: int = 0
+    sha256: str | None = None
+
+
+class GlobalMetrics(_Part, frozen=True):
+    """Figures for the whole. A figure that cannot be known is null, never invented.
+
+    `fMeasure` (±70 ms) and `cemgil` (σ 40 ms) compare the machine's grid with `metricsReference`. With basis
+    `self-agreement` that is other trackers, so they say how far trackers agree, not how right they are.
+    """
+
+    duration_ms: Annotated[float, Meta(ge=0)]
+    bpm: Annotated[float | None, Meta(description="60 s / median beat interval")] = None
+    f_measure: Ratio | None = None
+    cemgil: Ratio | None = None
+    metrics_basis: Literal["self-agreement", "user-reference"] = "self-agreement"
+    metrics_reference: MetricsReference | None = None
+
+
+class MapSettings(_Part, frozen=True):
+    """What was asked of the analysis."""
+
+    preset: str
+    engine: str
+    bpm_hint: float | None = None
+
+
+class Hashes(_Part, frozen=True):
+    """`mapSha256` covers what was found, not whose it is.
+
+    It is the SHA-256 of the RFC 8785 form of {schemaVersion, engine, settings, audioSha256, globalMetrics,
+    layers}, engine and settings being those of `metadata`.
+    """
+
+    audio_sha256: Sha256
+    map_sha256: Sha256
+
+
+class Metadata(_Part, frozen=True):
+    """Where the map comes from."""
+
+    filename: str
+    analysis_engine: str
+    settings: MapSettings
+    timestamp: Annotated[str, Meta(description="RFC 3339, UTC")]
+    hashes: Hashes
+
+
+class GenesisMap(_Part, frozen=True):
+    """The document LED and music devices play from: one immutable version of one track."""
+
+    schema_version: Annotated[str, Meta(pattern=r"^\d+\.\d+\.\d+$")]
+    track_id: str
+    version: Annotated[int, Meta(ge=1)]
+    metadata: Metadata
+    global_metrics: GlobalMetrics
+    layers: Layers
+
+
+def json_schema() -> bytes:
+    """Return the published JSON Schema (2020-12), indented."""
+    schema: dict[str, Any] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"Genesis Map {SCHEMA_VERSION}",
+        **msgspec.json.schema(GenesisMap),
+    }
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2) + b"\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(json_schema())
