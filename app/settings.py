@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -21,9 +21,16 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     analysis_workers: Annotated[int, Field(ge=1, le=64)] = os.cpu_count() or 1
     """Analyses that run at once, a child process each."""
-    analysis_per_minute: Annotated[float, Field(gt=0)] | None = None
+    analysis_per_minute: Annotated[int, Field(ge=1)] | None = None
     """At most so many analyses are begun in a minute; None = no limit."""
     max_audio_minutes: Annotated[float, Field(gt=0, le=600)] = 20.0
     """Decoded length: a 49 MB MP3 can hold 13.9 hours of sound."""
     firmware_min_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = "1.0.0"
     """What a device must run to play a version made now (semver)."""
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(origin.strip() for origin in value.split(",") if origin.strip())
+        return value

@@ -1,0 +1,47 @@
+"""audit: the history as a file anyone can read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, BinaryIO
+from uuid import UUID
+
+import msgspec
+import typer
+
+from app.cli.local import DataDir, with_ports
+from app.ports import Ports
+
+cli = typer.Typer(help=__doc__, no_args_is_help=True)
+
+PAGE = 500
+
+
+@cli.callback()
+def group() -> None:
+    """audit: the history as a file anyone can read."""
+
+
+@cli.command()
+def export(
+    out: Annotated[Path | None, typer.Option(help="A file; without it, standard output.")] = None,
+    stream: Annotated[UUID | None, typer.Option(help="One track only.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write every event as a line of JSON (NDJSON), in the order of the log."""
+
+    async def work(ports: Ports, to: BinaryIO) -> int:
+        position = count = 0
+        while events := await ports.events.read_log(position, PAGE, stream=stream):
+            to.writelines(msgspec.json.encode(event) + b"\n" for event in events)
+            position, count = events[-1].position, count + len(events)
+        to.flush()
+        return count
+
+    if out is None:
+        with_ports(data_dir, lambda ports: work(ports, sys.stdout.buffer))
+        return
+    with out.open("wb") as file:
+        count = with_ports(data_dir, lambda ports: work(ports, file))
+    typer.echo(f"{count} events in {out}")

@@ -1,0 +1,65 @@
+"""jobs: what is queued, running or dead, and another life for the dead."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.bootstrap import assemble
+from app.cli.local import DataDir, settings_with, with_ports
+from app.ports import Ports
+from commands.issue import Caller, Issue
+from commands.ports import JobStatus, JobView
+from domain.errors import NotFound
+from domain.track.commands import RequeueAnalysis
+
+cli = typer.Typer(help=__doc__, no_args_is_help=True)
+
+OPERATOR = Caller("service:cli", frozenset({"admin"}))
+
+
+@cli.command("list")
+def list_jobs(
+    status: Annotated[list[str] | None, typer.Option(help="queued, running, retrying, dead, …")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show jobs: running first, then as they will run, then the finished."""
+    wanted: tuple[JobStatus, ...] = tuple(status or ())  # type: ignore[assignment]
+    found = with_ports(data_dir, lambda ports: ports.jobs.list(wanted))
+    table = Table("job", "track", "status", "attempt", "progress", "error")
+    for job in found:
+        table.add_row(
+            str(job.job_id), str(job.track_id), job.status, str(job.attempt), _progress(job), _error(job)
+        )
+    Console().print(table)
+
+
+@cli.command()
+def requeue(job_id: UUID, data_dir: DataDir = None) -> None:
+    """Give a dead or cancelled job another life, as a new job."""
+
+    async def work(ports: Ports) -> str:
+        job = await ports.jobs.get(job_id)
+        if job is None:
+            raise NotFound(f"there is no job {job_id}")
+        pipeline = assemble(settings_with(data_dir=data_dir), ports).pipeline
+        answer = await pipeline.execute(
+            RequeueAnalysis(track_id=job.track_id, job_id=job_id), Issue(OPERATOR)
+        )
+        return answer.body["job_id"]
+
+    typer.echo(with_ports(data_dir, work))
+
+
+def _progress(job: JobView) -> str:
+    if job.queue_position is not None:
+        return f"{job.queue_position}. in the queue"
+    return f"{job.percent:.0f} % {job.stage or ''}"
+
+
+def _error(job: JobView) -> str:
+    return f"{job.error_code}: {job.error_detail or ''}" if job.error_code else ""

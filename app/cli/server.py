@@ -1,0 +1,64 @@
+"""up, migrate, token: starting the embedded profile and getting into it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from adapters.postgres.data_folder import DataFolder
+from adapters.postgres.running import running_or_own
+from api.security.tokens import mint
+from app import serving
+from app.cli.local import DataDir, settings_with
+from app.embedded import TOKEN_SECRET
+from app.logging import configure_logging
+
+Roles = Annotated[
+    list[Literal["producer", "operator", "viewer", "auditor", "admin"]],
+    typer.Option("--role", help="May be given more than once."),
+]
+
+
+def up(
+    data_dir: DataDir = None,
+    host: Annotated[str | None, typer.Option(help="Where to listen [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="0 takes a free one [default: 8000]")] = None,
+) -> None:
+    """Start everything on this machine: API, projections, analysis and a Postgres of its own."""
+    configure_logging()
+    settings = settings_with(data_dir=data_dir, host=host, port=port)
+    console = Console()
+
+    def ready(url: str) -> None:
+        folder = settings.data_dir
+        console.print(f"beatledger is ready at [bold]{url}[/]  (docs: {url}/docs)")
+        console.print(
+            f"data: {folder}   a token: beatledger token --data-dir {folder} --role producer --name you"
+        )
+        console.print("Ctrl-C stops it all")
+
+    console.print("starting …")
+    serving.serve(settings, ready)
+    console.print("stopped")
+
+
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database to the schema of this version; `up` does the same before it serves."""
+    folder = DataFolder(settings_with(data_dir=data_dir).data_dir)
+    with running_or_own(folder) as access:
+        applied = serving.prepare(access)
+    typer.echo("\n".join(applied) or "nothing to do")
+
+
+def token(
+    role: Roles,
+    name: Annotated[str, typer.Option(help="Who will be named in the history.")],
+    ttl: Annotated[int, typer.Option(help="Seconds it is valid.", min=1)] = 900,
+    data_dir: DataDir = None,
+) -> None:
+    """Print an access token, signed with the secret of the data folder."""
+    folder = DataFolder(settings_with(data_dir=data_dir).data_dir)
+    typer.echo(mint(folder.secret(TOKEN_SECRET), name, role, timedelta(seconds=ttl)))

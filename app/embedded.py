@@ -1,0 +1,63 @@
+"""The embedded profile: Postgres for everything that is written, a folder for the artefacts, one process."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from adapters.artefacts.folder import FolderArtefacts
+from adapters.audio.analyser import ChildAnalyser
+from adapters.postgres.access import Access
+from adapters.postgres.accounts import PostgresAccounts
+from adapters.postgres.append_queue import AppendQueue
+from adapters.postgres.data_folder import DataFolder
+from adapters.postgres.documents import PostgresDocuments
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.flush_bell import FlushBell
+from adapters.postgres.jobs import PostgresJobQueue
+from adapters.postgres.pool import make_pool
+from adapters.postgres.snapshots import PostgresSnapshots
+from adapters.postgres.tail import PostgresLog
+from app.ports import Ports
+from app.settings import Settings
+
+TOKEN_SECRET = "token.key"  # noqa: S105 - the name of a file
+
+
+@asynccontextmanager
+async def embedded(settings: Settings, folder: DataFolder, access: Access) -> AsyncGenerator[Ports]:
+    """Give the open ports of a migrated data folder, from the main thread's event loop."""
+    pool = make_pool(access.serving, max_size=20)
+    await pool.open()
+    bell = FlushBell()
+    queue = AppendQueue(access.serving, bell.ring)
+    analyser = ChildAnalyser(settings.analysis_workers, cap_s=settings.max_audio_minutes * 60)
+    try:
+        yield Ports(
+            events=PostgresEventStore(queue, pool),
+            log=PostgresLog(pool, bell),
+            snapshots=PostgresSnapshots(pool),
+            documents=PostgresDocuments(pool),
+            jobs=PostgresJobQueue(pool),
+            accounts=PostgresAccounts(pool),
+            artefacts=FolderArtefacts(folder.artefacts),
+            analyser=analyser,
+            incoming=folder.incoming,
+            secret=folder.secret(TOKEN_SECRET),
+        )
+    finally:
+        await analyser.close()
+        # Not on the loop: it waits for the flusher, which answers into the loop.
+        await asyncio.to_thread(queue.close)
+        await pool.close()
+
+
+def empty_incoming(folder: DataFolder) -> None:
+    """Remove what uploads that a crash cut off left behind; nobody else writes there while we hold it."""
+    for left in folder.incoming.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()

@@ -1,0 +1,27 @@
+"""What a profile provides: one adapter for each port, chosen in one place and named nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from api.security.guard import Accounts
+from commands.ports import Analyser, Artefacts, JobQueue, Snapshots
+from domain.log import EventStore, Log
+from projections.documents import DocumentStore
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Every port with its adapter behind it, open and ready."""
+
+    events: EventStore
+    log: Log
+    snapshots: Snapshots
+    documents: DocumentStore
+    jobs: JobQueue
+    accounts: Accounts
+    artefacts: Artefacts
+    analyser: Analyser
+    incoming: Path
+    secret: str
