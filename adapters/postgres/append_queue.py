@@ -69,14 +69,14 @@ class AppendQueue:
                 raise Busy("too many appends are waiting: nothing was written, try again in a second")
             self._waiting.append(pending)
             self._waiting_bytes += pending.append.size
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._supervise, name="flusher", daemon=True)
-                self._thread.start()
+            self._ensure_flusher()
             self._wake.notify()
 
     def unstick(self) -> None:
-        """Give up a connection that has been silent for long; called by those whose deadline ran out."""
+        """Replace a dead flusher or a silent connection; called by those whose deadline ran out."""
         with self._lock:
+            if not self._closing:
+                self._ensure_flusher()
             stuck = bool(self._in_flight) and monotonic() - self._sent_at > STUCK_S
         if stuck:
             self._call.hang_up()
@@ -96,6 +96,14 @@ class AppendQueue:
             for pending in left:
                 pending.abandoned = True
             self._waiting.clear()
+
+    def _ensure_flusher(self) -> None:
+        if self._thread is not None and self._thread.is_alive():
+            return
+        # What a predecessor had in flight may be written.
+        self._resent = self._thread is not None
+        self._thread = threading.Thread(target=self._supervise, name="flusher", daemon=True)
+        self._thread.start()
 
     def _supervise(self) -> None:
         while not self._given_up.is_set():

@@ -121,7 +121,7 @@ class PostgresEventStore:
             ("correlation_id = %s", correlation_id),
             ("notification_id <= %s", up_to),
         ]
-        given = [(condition, value) for condition, value in filters if value is not None]
+        given: list[tuple[LiteralString, Any]] = [pair for pair in filters if pair[1] is not None]
         conditions: list[LiteralString] = [condition for condition, _ in given]
         clause = " AND ".join(conditions) + " ORDER BY notification_id LIMIT %s"
         async with connection(self._pool) as conn:

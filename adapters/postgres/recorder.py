@@ -65,8 +65,8 @@ class LedgerRecorder(PostgresApplicationRecorder):
         """
         if not stored_events:
             return None
-        if kwargs:
-            raise ProgrammingError(f"the ledger can't store {', '.join(kwargs)} beside events")
+        if beside := [name for name, value in kwargs.items() if value is not None]:
+            raise ProgrammingError(f"the ledger can't store {', '.join(beside)} beside events")
         events = [(_uuid(event), event.originator_version, _new_event(event)) for event in stored_events]
         pending = PendingInThread(pack_unchecked(self._queue.next_ticket(), events))
         if pending.append.size > MAX_APPEND_BYTES:
@@ -81,7 +81,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
             raise (IntegrityError if duplicate else DataError)(str(error)) from error
         except (Busy, Unavailable) as error:
             raise OperationalError(str(error)) from error
-        return range(appended.position - len(events) + 1, appended.position + 1)
+        return list(range(appended.position - len(events) + 1, appended.position + 1))
 
 
 class LedgerSnapshotRecorder(PostgresAggregateRecorder):

@@ -43,7 +43,7 @@ async def test_an_event_reads_back_as_it_was_told(ledger: Ledger) -> None:
     assert recorded.traceparent == metadata.traceparent
 
 
-async def test_an_append_answers_with_its_last_position_and_the_first_streams_revision(
+async def test_an_append_answers_with_its_end_and_the_first_streams_revision(
     ledger: Ledger,
 ) -> None:
     track, device = uuid4(), uuid4()
@@ -93,8 +93,9 @@ async def test_recorded_times_never_go_back_even_if_the_clock_does(ledger: Ledge
     ahead = datetime.now(UTC) + timedelta(hours=1)
     with psycopg.connect(database.owner) as owner:
         owner.execute(
-            "INSERT INTO stored_events (originator_id, originator_version, notification_id, recorded_at, topic,"
-            " state) VALUES (%s, 1, 1, %s, 'x', '')",
+            "INSERT INTO stored_events"
+            " (originator_id, originator_version, notification_id, recorded_at, topic, state)"
+            " VALUES (%s, 1, 1, %s, 'x', '')",
             [uuid4(), ahead],
         )
     appended = await ledger.store.append([a_slice(uuid4(), 0)], told_by())
@@ -151,7 +152,7 @@ async def test_a_command_without_events_keeps_its_answer_too(ledger: Ledger) -> 
 
 
 async def test_the_same_command_twice_at_once_appends_once(database: Access) -> None:
-    """From one process, where they queue behind each other, and from two, where the database's lock decides."""
+    """From one process, where they queue up, and from two, where the database's lock decides."""
     async with open_ledger(database.serving) as one, open_ledger(database.serving) as two:
         for _ in range(20):
             key = a_key()

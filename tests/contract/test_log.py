@@ -1,0 +1,174 @@
+"""The log port: what consumers may rely on, whichever adapter stands behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import pytest
+
+from adapters.postgres.access import Access
+from domain.errors import NotFound
+from domain.log import Batch
+from domain.recorded import Recorded
+from tests.servers.ledgers import Ledger, a_slice, open_ledger, told_by
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def ledger(database: Access) -> AsyncIterator[Ledger]:
+    async with open_ledger(database.serving) as ledger:
+        yield ledger
+
+
+async def _write(ledger: Ledger, category: str = "track", count: int = 1, stream: UUID | None = None) -> UUID:
+    stream = stream or uuid4()
+    revision = len(await ledger.store.read_stream(stream))
+    await ledger.store.append([a_slice(stream, revision, count, category)], told_by())
+    return stream
+
+
+async def _start(ledger: Ledger, group: str = "view") -> None:
+    """Start a group at the beginning of the log."""
+    origin = dict.fromkeys(await ledger.log.end_offsets(["track"]), 0)
+    await ledger.log.start_group(group, origin)
+
+
+async def _next_events(batches: AsyncIterator[Batch], count: int) -> list[Recorded]:
+    seen: list[Recorded] = []
+    async with asyncio.timeout(5):
+        while len(seen) < count:
+            seen += (await anext(batches)).events
+    assert len(seen) == count
+    return seen
+
+
+async def test_a_group_sees_the_events_of_its_categories_in_order(ledger: Ledger) -> None:
+    """What was there before and what comes while it waits."""
+    await _start(ledger)
+    track = await _write(ledger, "track", 3)
+    await _write(ledger, "device", 2)
+    async with ledger.log.subscribe("view", ["track"]) as subscription:
+        batches = aiter(subscription)
+        assert [e.revision for e in await _next_events(batches, 3)] == [1, 2, 3]
+        waiting = asyncio.create_task(_next_events(batches, 2))
+        await _write(ledger, "lease", 1)
+        await _write(ledger, "track", 2, track)
+        assert [e.revision for e in await waiting] == [4, 5]
+
+
+async def test_an_event_is_the_same_as_in_history(ledger: Ledger) -> None:
+    await _start(ledger)
+    stream = await _write(ledger, count=2)
+    async with ledger.log.subscribe("view", ["track"]) as subscription:
+        assert await _next_events(aiter(subscription), 2) == await ledger.store.read_stream(stream)
+
+
+async def test_what_was_not_committed_comes_again(ledger: Ledger) -> None:
+    """Also when the subscription ended in the middle of things."""
+    await _start(ledger)
+    await _write(ledger, count=5)
+    for _ in range(2):
+        async with ledger.log.subscribe("view", ["track"], limit=2) as subscription:
+            batches = aiter(subscription)
+            assert [e.revision for e in await _next_events(batches, 2)] == [1, 2]
+    async with ledger.log.subscribe("view", ["track"], limit=2) as subscription:
+        batches = aiter(subscription)
+        await _next_events(batches, 4)
+        await subscription.commit()
+        await _next_events(batches, 1)
+    async with ledger.log.subscribe("view", ["track"]) as subscription:
+        assert [e.revision for e in await _next_events(aiter(subscription), 1)] == [5]
+
+
+async def test_a_batch_holds_at_most_its_limit_and_never_waits_to_fill(ledger: Ledger) -> None:
+    await _start(ledger)
+    await _write(ledger, count=50)
+    async with ledger.log.subscribe("view", ["track"], limit=20) as subscription:
+        batches = aiter(subscription)
+        async with asyncio.timeout(5):
+            assert [len((await anext(batches)).events) for _ in range(3)] == [20, 20, 10]
+
+
+async def test_reached_moves_past_what_others_subscribe_to(ledger: Ledger) -> None:
+    """A reader of devices knows that no track event ahead of it is one of its own."""
+    await _start(ledger)
+    await _write(ledger, "track", 7)
+    shard = ledger.log.shard_of("device", "any")
+    async with ledger.log.subscribe("view", ["device"], limit=2) as subscription:
+        batches = aiter(subscription)
+        async with asyncio.timeout(5):
+            batch = await anext(batches)
+            assert (batch.events, batch.reached[shard]) == ((), 7)
+            await _write(ledger, "device", 1)
+            await _write(ledger, "track", 2)
+            batch = await anext(batches)
+            assert [e.position for e in batch.events] == [8]
+            assert batch.reached[shard] in (8, 9, 10)
+
+
+async def test_reached_is_never_ahead_of_what_was_shown(ledger: Ledger) -> None:
+    await _start(ledger)
+    for _ in range(10):
+        await _write(ledger, "track", 2)
+        await _write(ledger, "device", 1)
+    shown: set[int] = set()
+    async with ledger.log.subscribe("view", ["track"], limit=3) as subscription:
+        async for batch in subscription:
+            shown |= {event.position for event in batch.events}
+            [reached] = batch.reached.values()
+            assert {p for p in range(1, reached + 1) if p % 3} <= shown
+            if reached == 30:
+                break
+
+
+async def test_groups_do_not_share_their_progress(ledger: Ledger) -> None:
+    await _start(ledger, "one")
+    await _start(ledger, "two")
+    await _write(ledger, count=3)
+    for group in ("one", "two"):
+        async with ledger.log.subscribe(group, ["track"]) as subscription:
+            assert len(await _next_events(aiter(subscription), 3)) == 3
+            await subscription.commit()
+
+
+async def test_a_group_can_start_at_the_end(ledger: Ledger) -> None:
+    await _write(ledger, count=3)
+    await ledger.log.start_group("view", await ledger.log.end_offsets(["track"]))
+    later = await _write(ledger)
+    async with ledger.log.subscribe("view", ["track"]) as subscription:
+        assert [e.stream for e in await _next_events(aiter(subscription), 1)] == [later]
+
+
+async def test_a_group_started_anew_begins_there_whatever_its_old_members_do(ledger: Ledger) -> None:
+    """An old member that is still at work can't push the new ones past what they haven't seen."""
+    await _start(ledger)
+    await _write(ledger, count=4)
+    async with ledger.log.subscribe("view", ["track"]) as old:
+        await _next_events(aiter(old), 4)
+        await _start(ledger)
+        with pytest.raises(NotFound):
+            await old.commit()
+    async with ledger.log.subscribe("view", ["track"]) as new:
+        assert [e.revision for e in await _next_events(aiter(new), 4)] == [1, 2, 3, 4]
+
+
+async def test_a_group_exists_once_it_was_started(ledger: Ledger) -> None:
+    assert not await ledger.log.group_exists("view")
+    with pytest.raises(NotFound):
+        async with ledger.log.subscribe("view", ["track"]):
+            pass
+    await _start(ledger)
+    assert await ledger.log.group_exists("view")
+
+
+async def test_a_commit_of_nothing_new_is_harmless(ledger: Ledger) -> None:
+    await _start(ledger)
+    async with ledger.log.subscribe("view", ["track"]) as subscription:
+        await subscription.commit()
+        await _write(ledger)
+        await _next_events(aiter(subscription), 1)
+        await subscription.commit()
+        await subscription.commit()
