@@ -76,8 +76,9 @@ def test_offset_clipping_and_level_do_not_move_the_beats(rock: Song, plain: Anal
         "quiet": rock.samples * 0.003,
     }[change]
     found = run(samples)
-    assert len(found.beats_ms) == len(plain.beats_ms)
-    assert found.beats_ms == pytest.approx(plain.beats_ms, abs=6)
+    known = len(plain.beats_ms)
+    assert found.beats_ms[:known] == pytest.approx(plain.beats_ms, abs=6)
+    assert len(found.beats_ms) <= known + 1  # the ring-out, made loud by clipping, may bear one
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
