@@ -37,7 +37,8 @@ class Children:
 
     A job that times out, crashes or is cancelled takes its child with it: when `run` has returned, that
     process is gone, and the next job gets a new one. A job may take `memory_bytes` above what its imports
-    take; beyond, malloc fails and numpy raises MemoryError. No child outlives the thread that runs the event loop.
+    take; beyond, malloc fails and numpy raises MemoryError. No child outlives the thread that runs the
+    event loop.
     """
 
     def __init__(self, size: int, memory_bytes: int) -> None:

@@ -47,6 +47,17 @@ _NO_LENGTH = 1 << 60
 copyreg.pickle(UndecodableAudio, lambda error: (UndecodableAudio, (error.code, error.detail)))
 
 
+class _Sequential(sf.SoundFile):
+    """A sound file that is only read onwards.
+
+    soundfile seeks after every read to where the file already stands, and in an MP3 that loses the bit
+    reservoir: the next 50 ms come out garbled, at every block.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
 class AudioReader:
     """Decodes one file in blocks. Raises UndecodableAudio, in mid-stream when it exceeds `cap_s`.
 
@@ -150,13 +161,13 @@ def too_long(cap_s: float) -> UndecodableAudio:
     return UndecodableAudio("too_long", f"longer than {cap_s / 60:g} minutes of sound")
 
 
-def _open(path: Path) -> sf.SoundFile:
+def _open(path: Path) -> _Sequential:
     with path.open("rb") as file:
         head = file.read(SNIFF_BYTES)
     if sniff(head) is None:
         raise UndecodableAudio("undecodable", "no WAV, MP3, FLAC or OGG file by its content")
     try:
-        return sf.SoundFile(os.fspath(path))
+        return _Sequential(os.fspath(path))
     except sf.LibsndfileError as error:
         raise UndecodableAudio("undecodable", f"the decoder refuses it: {_reason(error)}") from error
 
