@@ -37,7 +37,11 @@ def account_id(secret: str, name: str) -> UUID:
     """
     # A key of its own, so that no token's signature can ever be an account id.
     key = hmac.digest(secret.encode(), b"beatledger account ids", "sha256")
-    return UUID(bytes=hmac.digest(key, name.encode(), "sha256")[:16], version=8)
+    digest = bytearray(hmac.digest(key, name.encode(), "sha256")[:16])
+    # Version 8, "vendor specific" (RFC 9562), which uuid.UUID can't set before Python 3.14.
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return UUID(bytes=bytes(digest))
 
 
 def mint(
