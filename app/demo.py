@@ -145,10 +145,10 @@ def _correct(client: httpx2.Client, upload: Uploaded, console: Console) -> None:
 def _print_history(client: httpx2.Client, track: str, console: Console) -> None:
     table = Table(title="who changed what, and when", title_justify="left")
     for heading in ("revision", "when (UTC)", "who", "what"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for event in _ok(client.get(f"{track}/history"))["items"]:
         who = event.get("actor_name") or event["actor"]
-        table.add_row(str(event["revision"]), event["recorded_at"][:23], who, event["type"])
+        table.add_row(str(event["revision"]), event["recorded_at"][11:23], who, event["type"])
     console.print(table)
 
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from enum import StrEnum
+from typing import Annotated, get_args
 
 import typer
 from rich.console import Console
 
 from adapters.postgres.data_folder import DataFolder
 from adapters.postgres.running import running_or_own
+from api.security.principal import PersonRole
 from api.security.tokens import mint
 from app import serving
 from app.cli.local import DataDir, settings_with
 from app.embedded import TOKEN_SECRET
 from app.logging import configure_logging
 
-Roles = Annotated[
-    list[Literal["producer", "operator", "viewer", "auditor", "admin"]],
-    typer.Option("--role", help="May be given more than once."),
-]
+RoleName = StrEnum("RoleName", get_args(PersonRole))
+"""The roles of people, in the shape typer lists and checks."""
 
 
 def up(
@@ -30,7 +30,7 @@ def up(
     """Start everything on this machine: API, projections, analysis and a Postgres of its own."""
     configure_logging()
     settings = settings_with(data_dir=data_dir, host=host, port=port)
-    console = Console()
+    console = Console(soft_wrap=True)
 
     def ready(url: str) -> None:
         folder = settings.data_dir
@@ -54,11 +54,12 @@ def migrate(data_dir: DataDir = None) -> None:
 
 
 def token(
-    role: Roles,
+    role: Annotated[list[RoleName], typer.Option(help="May be given more than once.")],
     name: Annotated[str, typer.Option(help="Who will be named in the history.")],
     ttl: Annotated[int, typer.Option(help="Seconds it is valid.", min=1)] = 900,
     data_dir: DataDir = None,
 ) -> None:
     """Print an access token, signed with the secret of the data folder."""
     folder = DataFolder(settings_with(data_dir=data_dir).data_dir)
-    typer.echo(mint(folder.secret(TOKEN_SECRET), name, role, timedelta(seconds=ttl)))
+    roles: list[PersonRole] = [known for known in get_args(PersonRole) if known in role]
+    typer.echo(mint(folder.secret(TOKEN_SECRET), name, roles, timedelta(seconds=ttl)))
