@@ -49,7 +49,7 @@ STATUS: Mapping[type[e.LedgerError], int] = {
     r.NotReady: 503,
 }
 
-RULE_STATUS: Mapping[str, int] = {"not_audio": 415}
+RULE_STATUS: Mapping[str, int] = {"not_audio": 415, "undecodable": 415}
 """Rules that HTTP has a word of its own for."""
 
 HTTP_CODES: Mapping[int, tuple[str, str]] = {
@@ -59,6 +59,9 @@ HTTP_CODES: Mapping[int, tuple[str, str]] = {
     413: ("too_large", "the body is too large"),
 }
 """Code and detail of what Starlette and FastAPI refuse by themselves."""
+
+MAX_ERRORS = 50
+"""A grid can have 20,000 wrong beats; fifty are enough to see what is wrong with them."""
 
 INVALID_REQUEST = "invalid_request"
 INTERNAL = "internal"
@@ -177,7 +180,8 @@ async def _invalid_request(request: Request, error: Exception) -> Response:
     errors = field_errors(error.errors())
     detail = "; ".join(f"{f.path}: {f.message}" for f in errors[:3])
     more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
-    return problem(422, INVALID_REQUEST, f"correct the request: {detail}{more}", _trace_id(request), errors)
+    told = errors[:MAX_ERRORS]
+    return problem(422, INVALID_REQUEST, f"correct the request: {detail}{more}", _trace_id(request), told)
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
@@ -23,7 +22,6 @@ from domain.errors import Invalid
 
 MAX_PARTS = 64
 MAX_FIELD_BYTES = 8192
-MAX_FILENAME = 255
 FILE = "file"
 
 
@@ -38,7 +36,7 @@ class _Part:
 class MultipartForm:
     """One body on its way in: feed it chunks, write away the file's pieces, then read `fields`.
 
-    `fields` are (name, value) in the order they came; `filename` is None until a file began.
+    `fields` are (name, value) in the order they came; `filename`, as it was sent, is None until a file began.
     """
 
     def __init__(self, content_type: str | None) -> None:
@@ -126,7 +124,7 @@ class MultipartForm:
             raise Invalid("unexpected_file", "only the part `file` may be a file", self._part.name)
         if self.filename is not None:
             raise Invalid("one_file_only", "send exactly one file", FILE)
-        self.filename = bare_name(filename)
+        self.filename = filename
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         part = self._part
@@ -150,10 +148,3 @@ class MultipartForm:
 
     def _on_end(self) -> None:
         self._ended = True
-
-
-def bare_name(filename: str) -> str:
-    """Return a file's name without folders and control characters, at most 255 characters."""
-    last = PurePosixPath(PureWindowsPath(filename).name).name
-    printable = "".join(c for c in last if c.isprintable()).strip()
-    return printable[-MAX_FILENAME:] or "unnamed"

@@ -1,0 +1,32 @@
+"""The OpenAPI description in the repository is that of the code, and complete."""
+
+from __future__ import annotations
+
+import json
+
+from api.openapi import document
+from tests.unit.api.codes import ROOT
+
+KEPT = ROOT / "docs" / "openapi.json"
+WITHOUT_TOKEN = {"/livez", "/readyz", "/startupz"}
+
+
+def test_the_description_in_the_repository_is_current() -> None:
+    assert KEPT.read_text() == document(), "run: python -m api.openapi docs/openapi.json"
+
+
+def test_every_operation_says_what_it_answers_and_how_it_refuses() -> None:
+    for path, operations in json.loads(KEPT.read_text())["paths"].items():
+        for method, operation in operations.items():
+            told = f"{method} {path}"
+            assert "application/problem+json" in operation["responses"]["default"]["content"], told
+            success = next(r for status, r in operation["responses"].items() if status.startswith("2"))
+            assert all(media != {"schema": {}} for media in success["content"].values()), told
+            assert operation["description"], told
+            assert ("security" in operation) == (path not in WITHOUT_TOKEN), told
+
+
+def test_every_reference_in_it_leads_somewhere() -> None:
+    schema = json.loads(KEPT.read_text())
+    for name in {text.split('"')[0] for text in KEPT.read_text().split("#/components/schemas/")[1:]}:
+        assert name in schema["components"]["schemas"]
