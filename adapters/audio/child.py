@@ -34,7 +34,8 @@ def main() -> None:
     # Ctrl-C reaches a whole group of processes: the parent decides when a job ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # libmpg123 writes a line for each damaged frame of an upload.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
     while (request := _receive(connection)) is not None:
         _send(connection, _answer(request, lambda *progress: _report(connection, progress)))
 

@@ -85,14 +85,21 @@ class Children:
         """
         child = await self._idle.get()
         try:
-            if child is None or child.is_gone:
-                child = await _Child.start()
+            child = await _ready(child)
             request: Request = (function, arguments, self._memory_bytes, on_progress is not None)
             result = await _ask(child, request, timeout_s, on_progress)
             assert isinstance(result, returns), f"{function} returned {type(result)}"
             return result
         finally:
             self._idle.put_nowait(await _released(child))
+
+
+async def _ready(child: _Child | None) -> _Child:
+    """Return a child that lives: one may have been killed while it was idle."""
+    if child is not None and child.is_gone:
+        await child.end()
+        child = None
+    return child or await _Child.start()
 
 
 async def _ask(child: _Child, request: Request, timeout_s: float, on_progress: Progress | None) -> object:
@@ -132,15 +139,20 @@ class _Child:
     @classmethod
     async def start(cls) -> _Child:
         ours, its = socket.socketpair()
-        with its:
-            reader, writer = await asyncio.open_unix_connection(sock=ours)
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "adapters.audio.child", str(its.fileno()), str(os.getpid())),
-                stdin=asyncio.subprocess.DEVNULL,
-                env=_environment(),
-                pass_fds=(its.fileno(),),
-                start_new_session=True,
-            )
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        command = (sys.executable, "-P", "-m", "adapters.audio.child", str(its.fileno()), str(os.getpid()))
+        try:
+            with its:
+                process = await asyncio.create_subprocess_exec(
+                    *command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    env=_environment(),
+                    pass_fds=(its.fileno(),),
+                    start_new_session=True,
+                )
+        except BaseException:
+            writer.close()
+            raise
         return cls(process, reader, writer)
 
     @property

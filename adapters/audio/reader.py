@@ -173,4 +173,6 @@ def _open(path: Path) -> _Sequential:
 
 
 def _reason(error: sf.LibsndfileError) -> str:
-    return error.error_string.strip().rstrip(".") or "no reason given"
+    """Return what libsndfile says; of an MP3 without a good frame it says that the file does not exist."""
+    reason = error.error_string.strip().rstrip(".")
+    return "no sound can be found in it" if "does not exist" in reason else reason or "no reason given"
