@@ -1,0 +1,160 @@
+"""Making a track version: score its grid, render its map, store its files, and only then let it be decided.
+
+Each preparation first decides on a placeholder. So a command the track's rules refuse costs no rendering and
+leaves no file, and the rules stand in one place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import msgspec
+
+from analysis import genesis_map
+from analysis.genesis_map import RenderedMap
+from analysis.result import Agreement, Analysed
+from commands.handler import Prepare
+from commands.ports import Artefacts
+from commands.scores import basis, figures, global_metrics, warnings_with
+from commands.version_files import JSON, MANIFEST, MAP, METRICS, Manifest, MetricsFile, manifest, metrics_file
+from domain.track import commands as c
+from domain.track import events as e
+from domain.track.decider import decide, ready
+from domain.track.state import Absent, Ready, Track, Version
+
+V = TypeVar("V", c.CompleteAnalysis, c.ApplyBeatOverride, c.RevertBeatOverride, c.UploadReference)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A version, scored and rendered but not stored yet; `agreement` is that of its very grid, if known."""
+
+    metrics: e.Metrics
+    agreement: Agreement | None
+    rendered: RenderedMap
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What an analysis left: every later version with its layers is made from these."""
+
+    map: bytes
+    metrics: MetricsFile
+    manifest: Manifest
+
+
+class Versions:
+    """Prepares the commands that make a version. `firmware_min_version` is what devices need to play it."""
+
+    def __init__(
+        self,
+        artefacts: Artefacts,
+        firmware_min_version: str = "1.0.0",
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._artefacts = artefacts
+        self._firmware_min_version = firmware_min_version
+        self._clock = clock
+
+    def completed(self, analysed: Analysed) -> Prepare[Track, c.CompleteAnalysis]:
+        """Return the preparation of the command that hands this result in."""
+
+        async def prepare(state: Track, command: c.CompleteAnalysis) -> c.CompleteAnalysis:
+            event = _rehearsed(state, command)
+            draft = await asyncio.to_thread(self._analysed, state, command, event, analysed)
+            return await self._made(command, event.version, draft)
+
+        return prepare
+
+    async def corrected(self, state: Track, command: V) -> V:
+        """Prepare an override, a revert or a reference: the latest analysis' map with a grid and figures."""
+        event = _rehearsed(state, command)
+        track = ready(state)
+        files = await self._files(track.machine)
+        draft = await asyncio.to_thread(self._corrected, track, command, event, files)
+        return await self._made(command, event.version, draft)
+
+    def _analysed(
+        self, state: Track, command: c.CompleteAnalysis, event: e.VersionMade, analysed: Analysed
+    ) -> _Draft:
+        assert not isinstance(state, Absent)  # the rehearsal would have raised
+        given = basis(state, command, event.beats_ms)
+        metrics = figures(analysed.duration_ms, event.beats_ms, given, analysed.agreement)
+        rendered = genesis_map.render(
+            analysed,
+            track_id=str(command.track_id),
+            version=event.version,
+            filename=state.profile.filename,
+            timestamp=self._now(),
+            audio_sha256=state.profile.audio_sha256,
+            metrics=global_metrics(metrics),
+        )
+        return _Draft(metrics, analysed.agreement, rendered, warnings_with(metrics, analysed.warnings))
+
+    def _corrected(
+        self, track: Ready, command: c.TrackCommand, event: e.VersionMade, files: _Files
+    ) -> _Draft:
+        # What the analysis says of its grid it says of no other.
+        own = event.beats_ms == track.machine.beats_ms
+        agreement = files.metrics.agreement if own else None
+        given = basis(track, command, event.beats_ms)
+        metrics = figures(files.metrics.duration_ms, event.beats_ms, given, agreement)
+        rendered = genesis_map.with_grid(
+            files.map,
+            version=event.version,
+            timestamp=self._now(),
+            beats_ms=event.beats_ms,
+            downbeats_ms=event.downbeats_ms,
+            metrics=global_metrics(metrics),
+        )
+        return _Draft(
+            metrics, agreement, rendered, warnings_with(metrics, files.manifest.warnings if own else ())
+        )
+
+    def _now(self) -> str:
+        return self._clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    async def _files(self, version: Version) -> _Files:
+        content = await asyncio.gather(
+            *(self._artefacts.get(version.artefacts[name].sha256) for name in (MAP, METRICS, MANIFEST))
+        )
+        return _Files(
+            content[0],
+            msgspec.json.decode(content[1], type=MetricsFile),
+            msgspec.json.decode(content[2], type=Manifest),
+        )
+
+    async def _made(self, command: V, version: int, draft: _Draft) -> V:
+        metrics = metrics_file(command.track_id, version, draft.metrics, draft.agreement)
+        made = c.Made(
+            version=version,
+            metrics=draft.metrics,
+            artefacts={
+                MAP: await self._stored(draft.rendered.content),
+                METRICS: await self._stored(msgspec.json.encode(metrics)),
+            },
+            map_sha256=draft.rendered.map_sha256,
+            warnings=draft.warnings,
+            firmware_min_version=self._firmware_min_version,
+        )
+        listed = await self._stored(msgspec.json.encode(manifest(command.track_id, made)))
+        made = msgspec.structs.replace(made, artefacts={**made.artefacts, MANIFEST: listed})
+        return command.model_copy(update={"made": made})
+
+    async def _stored(self, content: bytes) -> e.Artefact:
+        stored = await self._artefacts.put(content)
+        return e.Artefact(stored.sha256, stored.bytes, JSON)
+
+
+def _rehearsed(state: Track, command: V) -> e.VersionMade:
+    """Return the event the command leads to but for its files and figures. Raises what decide raises."""
+    version = 1 + (state.latest if isinstance(state, Ready) else 0)
+    placeholder = c.Made(version, figures(0.0, (), None, None), {}, "", (), "")
+    (event,) = decide(state, command.model_copy(update={"made": placeholder}))
+    assert isinstance(event, e.VersionMade)
+    return event

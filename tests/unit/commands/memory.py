@@ -1,0 +1,167 @@
+"""Event store, snapshots and artefacts in memory, with the semantics of their ports, and counting reads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Collection, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from commands.ports import StoredArtefact
+from domain.errors import KeyReused, NotFound, RevisionConflict
+from domain.log import Appended, CommandKey, Metadata, Slice, StoredAnswer
+from domain.recorded import Recorded
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+class MemoryStore:
+    """An EventStore. `reads` lists (stream, after, number of events) of each read_stream."""
+
+    def __init__(self) -> None:
+        self.log: list[Recorded] = []
+        self.answers: dict[UUID, StoredAnswer] = {}
+        self.reads: list[tuple[UUID, int, int]] = []
+        self.appends = 0
+
+    async def append(
+        self,
+        slices: Sequence[Slice],
+        metadata: Metadata,
+        command_key: CommandKey | None = None,
+        not_after: datetime | None = None,
+    ) -> Appended:
+        await asyncio.sleep(0)
+        self.appends += 1
+        if command_key is not None and (stored := self.answers.get(command_key.command_id)):
+            if stored.fingerprint != command_key.fingerprint:
+                raise KeyReused
+            return Appended(stored.position, stored.revision, None, stored)
+        for part in slices:
+            actual = self.revision(part.stream)
+            if actual != part.expected:
+                raise RevisionConflict(part.stream, part.expected, actual)
+        for part in slices:
+            self.write(part, metadata)
+        appended = Appended(len(self.log), self.revision(slices[0].stream), NOON)
+        if command_key is not None:
+            self.answers[command_key.command_id] = StoredAnswer(
+                command_key.fingerprint,
+                command_key.status,
+                command_key.body,
+                appended.revision,
+                appended.position,
+            )
+        return appended
+
+    def revision(self, stream: UUID) -> int:
+        return sum(recorded.stream == stream for recorded in self.log)
+
+    def write(self, part: Slice, metadata: Metadata) -> None:
+        for revision, event in enumerate(part.events, part.expected + 1):
+            self.log.append(
+                Recorded(
+                    position=len(self.log) + 1,
+                    stream=part.stream,
+                    revision=revision,
+                    category=part.category,
+                    partition_key=part.partition_key,
+                    event_id=event.event_id,
+                    type=event.type,
+                    schema_version=event.schema_version,
+                    data=json.loads(event.data),
+                    recorded_at=NOON,
+                    actor=metadata.actor,
+                    correlation_id=metadata.correlation_id,
+                    causation_id=metadata.causation_id,
+                    command_id=metadata.command_id,
+                    traceparent=metadata.traceparent,
+                )
+            )
+
+    async def find_answer(self, command_id: UUID) -> StoredAnswer | None:
+        await asyncio.sleep(0)
+        return self.answers.get(command_id)
+
+    async def read_stream(
+        self, stream: UUID, after: int = 0, up_to: int | None = None, limit: int | None = None
+    ) -> list[Recorded]:
+        await asyncio.sleep(0)
+        found = [r for r in self.log if r.stream == stream and r.revision > after][:limit]
+        self.reads.append((stream, after, len(found)))
+        return found
+
+    async def read_log(
+        self,
+        after_position: int = 0,
+        limit: int = 500,
+        *,
+        up_to: int | None = None,
+        categories: Collection[str] | None = None,
+        type: str | None = None,
+        actor: str | None = None,
+        stream: UUID | None = None,
+        correlation_id: UUID | None = None,
+    ) -> list[Recorded]:
+        return self.log[after_position : after_position + limit]
+
+    async def head(self) -> int:
+        return len(self.log)
+
+
+class MemorySnapshots:
+    """Snapshots, the latest of each stream."""
+
+    def __init__(self) -> None:
+        self.kept: dict[UUID, tuple[int, int, bytes]] = {}
+
+    async def read_snapshot(self, stream: UUID, fold_version: int) -> tuple[int, bytes] | None:
+        revision, version, state = self.kept.get(stream, (0, 0, b""))
+        return (revision, state) if version == fold_version else None
+
+    async def write_snapshot(self, stream: UUID, revision: int, fold_version: int, state: bytes) -> None:
+        if self.kept.get(stream, (0,))[0] < revision:
+            self.kept[stream] = (revision, fold_version, state)
+
+
+class MemoryArtefacts:
+    """Artefacts by their SHA-256."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    async def put(self, content: bytes) -> StoredArtefact:
+        digest = sha256(content).hexdigest()
+        self.kept[digest] = content
+        return StoredArtefact(digest, len(content))
+
+    async def put_file(self, path: Path, sha256: str) -> StoredArtefact:
+        stored = await self.put(path.read_bytes())
+        assert stored.sha256 == sha256
+        path.unlink()
+        return stored
+
+    async def get(self, sha256: str) -> bytes:
+        try:
+            return self.kept[sha256]
+        except KeyError:
+            raise NotFound(f"no artefact {sha256}") from None
+
+    async def size(self, sha256: str) -> int:
+        return len(await self.get(sha256))
+
+    async def stream(self, sha256: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        yield (await self.get(sha256))[start:end]
+
+    async def fetch_to(self, sha256: str, path: Path) -> None:
+        path.write_bytes(await self.get(sha256))
+
+    async def delete(self, sha256: str) -> None:
+        self.kept.pop(sha256, None)
+
+    def json(self, artefact: Any) -> Any:
+        return json.loads(self.kept[artefact.sha256])
