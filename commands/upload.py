@@ -125,4 +125,4 @@ def _plain_name(filename: str) -> str:
     """Return the last part of what the sender calls its file, printable, at most 255 characters."""
     name = PureWindowsPath(PurePosixPath(filename).name).name
     printable = "".join(c for c in name if c.isprintable()).strip()
-    return printable[-255:] or "audio"
+    return printable[-255:] if printable.strip(".") else "audio"

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from commands.handler import Handler, Handlers
+from commands.handler import Handler
 from commands.issue import Answer, Caller, Issue
 from commands.pipeline import RETRIES, Pipeline, authorise
 from commands.states import States
@@ -18,53 +18,12 @@ from domain.consistency import decode_token
 from domain.errors import Forbidden, KeyReused, NotFound, Rejected, RevisionConflict, Stale, UnknownEvent
 from domain.log import Metadata, NewEvent, Slice
 from domain.track import commands as c
-from tests.unit.commands.memory import MemoryArtefacts, MemorySnapshots, MemoryStore
-from tests.unit.commands.products import handlers
+from tests.unit.commands.house import ADA, House
 from tests.unit.domain import tracks as t
 
 pytestmark = pytest.mark.anyio
 
-ADA = Caller("user:ada", frozenset({"producer"}))
 KEY = UUID(int=77)
-
-
-class House:
-    """A pipeline over memory, with ways to happen to it."""
-
-    def __init__(self) -> None:
-        self.store = MemoryStore()
-        self.snapshots = MemorySnapshots()
-        self.pipeline = self.another()
-
-    def another(self, table: Handlers | None = None) -> Pipeline:
-        """A process more on the same store: nothing cached."""
-        states = States(self.store, self.snapshots)
-        shards = lambda category, key: f"{category}/{key[-1]}"  # noqa: E731
-        return Pipeline(self.store, states, table or handlers(MemoryArtefacts()), shards)
-
-    async def given_a_track(self) -> None:
-        await self.issue(t.upload())
-
-    async def issue(self, command: Command, prepare: Any = None, **issue: Any) -> Answer:
-        return await self.pipeline.execute(command, Issue(ADA, **issue), prepare)
-
-    def losing(self, times: int):
-        """A `prepare` during which somebody else describes the track, the first `times` times."""
-        prepared: list[object] = []
-
-        async def prepare(state: Any, command: Command) -> Command:
-            if len(prepared) < times:
-                title = f"theirs {len(prepared)}"
-                await self.another().execute(
-                    c.DescribeTrack(track_id=t.TRACK, title=title), Issue(Caller("user:bob", ADA.roles))
-                )
-            prepared.append(state)
-            return command
-
-        return prepare, prepared
-
-    def types(self) -> list[str]:
-        return [recorded.type for recorded in self.store.log]
 
 
 @pytest.fixture
@@ -323,7 +282,7 @@ class LateLoad:
                 return await super().load(decider, stream)
 
         states = Late(store, house.snapshots)
-        self.pipeline = Pipeline(store, states, handlers(MemoryArtefacts()), lambda *_: "0")
+        self.pipeline = Pipeline(store, states, house.handlers, lambda *_: "0")
 
 
 # What nobody can decide on
