@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,7 +29,8 @@ from projections.documents import (
     Unwritable,
 )
 from projections.view import View
-from tests.servers.read_models import open_read_side
+from tests.servers.postgres import TestServer
+from tests.servers.read_models import empty, open_read_side, read_models
 
 pytestmark = pytest.mark.anyio
 
@@ -43,10 +44,17 @@ SONGS = View(
 )
 
 
+@pytest.fixture(scope="module")
+def emptied(postgres: TestServer) -> Iterator[Access]:
+    with read_models(postgres, [SONGS]) as access:
+        yield access
+
+
 @pytest.fixture(params=["postgres"])
-async def store(request: pytest.FixtureRequest, database: Access) -> AsyncIterator[DocumentStore]:
-    """A store with the indexes of SONGS. The next adapter is another `param` and another branch here."""
-    async with open_read_side(database, [SONGS]) as side:
+async def store(request: pytest.FixtureRequest, emptied: Access) -> AsyncIterator[DocumentStore]:
+    """An empty store with the indexes of SONGS. The next adapter is another param and another branch here."""
+    empty(emptied)
+    async with open_read_side(emptied, [SONGS]) as side:
         yield side.store
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from random import Random
-from typing import Protocol
 from uuid import UUID
 
 import msgspec
+import psycopg
 
+from adapters.postgres.access import Access
 from adapters.postgres.document_indexes import index_statements
 from adapters.postgres.documents import PostgresDocuments
 from adapters.postgres.migrate import migrate
@@ -21,23 +22,16 @@ from domain.events import REGISTRY
 from domain.log import EventStore, Slice
 from domain.registry import Event
 from projections.documents import DocumentStore, Generation, Sort, Stored
+from projections.fold import fold
 from projections.progress import Progress
 from projections.queries import Views
 from projections.rebuild import rebuild
 from projections.supervisor import Projections
-from projections.view import View
+from projections.view import Document, View
 from projections.views import VIEWS
 from tests.servers.ledgers import Ledger, open_ledger, told_by
+from tests.servers.postgres import OwnPostgres, TestServer
 from tests.unit.projections.histories import history, track_id
-
-
-class Connections(Protocol):
-    """The two roles a test's database is reached by."""
-
-    @property
-    def owner(self) -> str: ...
-    @property
-    def serving(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -58,14 +52,30 @@ class ReadSide:
         return await rebuild(view, self.store, self.ledger.log, self.events, REGISTRY, self.progress)
 
 
-def make_indexes(access: Connections, views: Sequence[View] = VIEWS) -> None:
+def make_indexes(access: Access | OwnPostgres, views: Sequence[View] = VIEWS) -> None:
+    """Make the views' indexes, as `beatledger migrate` does."""
     migrate(access.owner, index_statements(views))
 
 
+@contextmanager
+def read_models(server: TestServer, views: Sequence[View] = VIEWS) -> Generator[Access]:
+    """Give a migrated database with the views' indexes, to be emptied between tests: that takes no time."""
+    with server.database() as access:
+        make_indexes(access, views)
+        yield access
+
+
+def empty(access: Access) -> None:
+    """Take all documents and generations away."""
+    with psycopg.connect(access.owner, autocommit=True) as connection:
+        connection.execute("TRUNCATE documents, view_generations, view_watermarks")
+
+
 @asynccontextmanager
-async def open_read_side(access: Connections, views: Sequence[View] = VIEWS) -> AsyncGenerator[ReadSide]:
-    """Give a read side that follows nothing yet: `running` starts it."""
-    make_indexes(access, views)
+async def open_read_side(
+    access: Access | OwnPostgres, views: Sequence[View] = VIEWS
+) -> AsyncGenerator[ReadSide]:
+    """Give a read side that follows nothing yet: `running` starts it. Its indexes are there."""
     async with open_ledger(access.serving) as ledger:
         store, progress = PostgresDocuments(ledger.pool), Progress()
         yield ReadSide(
@@ -144,3 +154,21 @@ async def caught_up(side: ReadSide, views: Sequence[View] = VIEWS) -> None:
 
     assert views
     await until(reached)
+
+
+async def reference(events: EventStore, view: View) -> dict[str, bytes]:
+    """Return what `snapshot` must show: the whole log folded at once, with nothing in between."""
+    folded = fold(view, REGISTRY, {}, await events.read_log(limit=1_000_000, categories=view.categories))
+    documents = {c.after.id: c.after.body for c in folded.changes if c.after.listed}
+    shown: dict[str, Document | None] = {**documents, **dict(folded.entries)}
+    return {id: msgspec.json.encode(body, order="sorted") for id, body in shown.items()}
+
+
+async def shows_the_log(side: ReadSide, views: Sequence[View] = VIEWS) -> None:
+    """Assert that every view's serving generation is the fold of the log."""
+    for view in views:
+        standing = await side.store.standing(view.name)
+        assert standing is not None
+        expected = await reference(side.events, view)
+        assert expected
+        assert await snapshot(side.store, standing.generation) == expected
