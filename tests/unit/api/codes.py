@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from api import problem
@@ -22,6 +23,7 @@ def error_classes(base: type[LedgerError] = LedgerError) -> Iterator[type[Ledger
         yield from error_classes(kind)
 
 
+@cache
 def rules() -> set[str]:
     """Return the first argument of every Rejected(...) and Invalid(...) in the source."""
     found: set[str] = set()

@@ -1,4 +1,4 @@
-"""Access tokens: only ours, only unexpired, only signed the one way; and account ids that tell nobody's name."""
+"""Access tokens: only ours, only unexpired, only signed one way; account ids tell nobody's name."""
 
 from __future__ import annotations
 
