@@ -55,9 +55,10 @@ class Rhythm(_Part, frozen=True, omit_defaults=True):
 
 
 class Frequency(_Part, frozen=True):
-    """RMS amplitude in three bands, relative to the band's loudest frame.
+    """RMS amplitude in three bands, relative to the band's loudest moment.
 
-    √(Σ |X(f)|² over the band) of a 1024-point Hann spectrum at 22,050 Hz, the mean over four hops of 256.
+    √(Σ |X(f)|² / 3 over the band): Parseval on a 1024-point Hann spectrum of the mono mix-down at 22,050 Hz
+    (a full-scale sine has |X| = 1), the powers averaged over four hops of 256 samples.
     """
 
     bass: Annotated[Envelope, Meta(description="30–150 Hz")]
@@ -66,13 +67,14 @@ class Frequency(_Part, frozen=True):
 
 
 class Dynamics(_Part, frozen=True):
-    """Levels of the mono mix-down; nothing is below -100.
+    """Levels of the mono mix-down at 22,050 Hz, its DC offset taken out; nothing is below -100.
 
-    Loudness is EBU R 128 / ITU-R BS.1770-4 of the mix-down as one channel.
+    Loudness is EBU R 128 (ITU-R BS.1770-4) of the mix-down as one channel: a sine of -20 dBFS peak at
+    997 Hz is -23.01 LUFS. Content above 11 kHz is not in it.
     """
 
-    rms: Annotated[Envelope, Meta(description="dB relative to full scale (a full-scale square wave is 0)")]
-    peak: Annotated[Envelope, Meta(description="dB of the largest sample, relative to full scale")]
+    rms: Annotated[Envelope, Meta(description="dBFS of 1024 samples; a full-scale square wave is 0")]
+    peak: Annotated[Envelope, Meta(description="dBFS of the largest of 1024 samples")]
     loudness: Annotated[Envelope, Meta(description="momentary loudness (400 ms), LUFS")]
     integrated_lufs: Annotated[float | None, Meta(description="gated loudness of the whole; null in silence")]
     loudness_range_lu: Annotated[
@@ -82,12 +84,12 @@ class Dynamics(_Part, frozen=True):
 
 
 class Spectral(_Part, frozen=True):
-    """Descriptors of the magnitude spectrum (Peeters 2004), the mean over four frames."""
+    """Descriptors of every fourth 1024-point spectrum (Peeters 2004)."""
 
     centroid: Annotated[Envelope, Meta(description="Hz: Σ f·|X| / Σ |X|")]
     rolloff: Annotated[Envelope, Meta(description="Hz below which 85 % of Σ |X|² lies")]
     flatness: Annotated[Envelope, Meta(description="geometric over arithmetic mean of |X|², 0..1")]
-    flux: Annotated[Envelope, Meta(description="√Σ max(0, Δ|X|)², relative to the track's largest")]
+    flux: Annotated[Envelope, Meta(description="√Σ max(0, Δ|X|)² since the value before, 1 at its top")]
 
 
 class Layers(_Part, frozen=True, omit_defaults=True):

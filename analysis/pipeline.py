@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from analysis import aubio_trackers, rhythm
 from analysis.agreement import agreement
 from analysis.beats import trim_silence
+from analysis.descriptors import describe
+from analysis.layers import layers
 from analysis.metrics import FEWEST_BEATS
 from analysis.onset import onset_function
 from analysis.result import Agreement, Analysed, Settings, UnusableSamples
-from analysis.spectrum import HOP, SAMPLE_RATE, Floats, mel_spectrum
+from analysis.spectrum import HOP, SAMPLE_RATE, Floats
 from analysis.tempo import Doubles
 from analysis.tracker import to_ms, track
 
@@ -64,19 +66,19 @@ class _Run:
         if not bool(sounding.any()):
             return self._analysed((), {}, None, (SILENT,))
         with self._stage("spectrum", 0):
-            mel = mel_spectrum(self._samples)
-            onsets = onset_function(mel)
+            described = describe(self._samples)
+            onsets = onset_function(described.mel)
         with self._stage("beats", 20):
             beats_ms = self._beats(onsets, sounding)
         with self._stage("onsets", 40):
             onset_ms = aubio_trackers.onset_times(self._samples)
         with self._stage("agreement", 65):
-            agreed = agreement(beats_ms, mel, self._samples)
+            agreed = agreement(beats_ms, described.mel, self._samples)
         with self._stage("layers", 95):
             beats = rhythm.rounded_ms(beats_ms)
-            layers = {"rhythm": self._rhythm(beats, onsets, onset_ms)}
+            found = {"rhythm": self._rhythm(beats, onsets, onset_ms), **layers(self._samples, described)}
         warnings = () if agreed else (FEW_BEATS if len(beats) < FEWEST_BEATS else UNCONFIRMED,)
-        return self._analysed(beats, layers, agreed, warnings)
+        return self._analysed(beats, found, agreed, warnings)
 
     def _beats(self, onsets: Floats, sounding: NDArray[np.bool_]) -> Doubles:
         if self._settings.engine == "aubio":
@@ -98,7 +100,7 @@ class _Run:
     def _analysed(
         self,
         beats: tuple[float, ...],
-        layers: dict[str, Any],
+        found: dict[str, Any],
         agreed: Agreement | None,
         warnings: tuple[str, ...],
     ) -> Analysed:
@@ -115,7 +117,7 @@ class _Run:
             bpm=rhythm.tempo_of(beats),
             beats_ms=beats,
             downbeats_ms=(),
-            layers=layers or silent,
+            layers=found or silent,
             agreement=agreed,
             warnings=warnings,
             stage_ms=self._stage_ms,
