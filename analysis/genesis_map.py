@@ -102,13 +102,14 @@ class _Head(msgspec.Struct):
 
 
 def _rhythm_with(rhythm: Json, beats_ms: Sequence[float], downbeats_ms: Sequence[float]) -> Json:
-    if list(beats_ms) == rhythm["beatGridMs"]:
-        return {**rhythm, "downbeatMs": list(downbeats_ms)}
+    if list(beats_ms) == rhythm["beatGridMs"] and list(downbeats_ms) == rhythm["downbeatMs"]:
+        return rhythm
     return {
         **rhythm,
         "source": "override",
         "beatGridMs": list(beats_ms),
         "downbeatMs": list(downbeats_ms),
+        "beatsPerBar": None,
         "beatStrength": None,
         "tempoCurve": tempo_curve(beats_ms),
     }

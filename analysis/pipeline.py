@@ -15,6 +15,7 @@ from analysis import aubio_trackers, rhythm
 from analysis.agreement import agreement
 from analysis.beats import trim_silence
 from analysis.descriptors import describe
+from analysis.downbeats import BEATS_PER_BAR, downbeats
 from analysis.layers import layers
 from analysis.metrics import FEWEST_BEATS
 from analysis.onset import onset_function
@@ -64,7 +65,7 @@ class _Run:
     def result(self) -> Analysed:
         sounding = _sounding(self._samples)
         if not bool(sounding.any()):
-            return self._analysed((), {}, None, (SILENT,))
+            return self._analysed((), (), {}, None, (SILENT,))
         with self._stage("spectrum", 0):
             described = describe(self._samples)
             onsets = onset_function(described.mel)
@@ -76,9 +77,13 @@ class _Run:
             agreed = agreement(beats_ms, described.mel, self._samples)
         with self._stage("layers", 95):
             beats = rhythm.rounded_ms(beats_ms)
-            found = {"rhythm": self._rhythm(beats, onsets, onset_ms), **layers(self._samples, described)}
+            bars = rhythm.rounded_ms(downbeats(np.array(beats), described.mel))
+            found = {
+                "rhythm": self._rhythm(beats, bars, onsets, onset_ms),
+                **layers(self._samples, described),
+            }
         warnings = () if agreed else (FEW_BEATS if len(beats) < FEWEST_BEATS else UNCONFIRMED,)
-        return self._analysed(beats, found, agreed, warnings)
+        return self._analysed(beats, bars, found, agreed, warnings)
 
     def _beats(self, onsets: Floats, sounding: NDArray[np.bool_]) -> Doubles:
         if self._settings.engine == "aubio":
@@ -87,11 +92,14 @@ class _Run:
         beats_ms = to_ms(beats)
         return beats_ms[beats_ms < self._duration_ms]
 
-    def _rhythm(self, beats: tuple[float, ...], onsets: Floats, onset_ms: Doubles) -> dict[str, Any]:
+    def _rhythm(
+        self, beats: tuple[float, ...], bars: tuple[float, ...], onsets: Floats, onset_ms: Doubles
+    ) -> dict[str, Any]:
         return {
             "source": "analysis",
             "beatGridMs": list(beats),
-            "downbeatMs": [],
+            "downbeatMs": list(bars),
+            "beatsPerBar": BEATS_PER_BAR if bars else None,
             "beatStrength": rhythm.beat_strengths(np.array(beats), onsets),
             "onsetMs": list(rhythm.rounded_ms(onset_ms)),
             "tempoCurve": rhythm.tempo_curve(beats),
@@ -100,11 +108,12 @@ class _Run:
     def _analysed(
         self,
         beats: tuple[float, ...],
+        bars: tuple[float, ...],
         found: dict[str, Any],
         agreed: Agreement | None,
         warnings: tuple[str, ...],
     ) -> Analysed:
-        silent = {"rhythm": self._rhythm((), np.zeros(0, np.float32), np.zeros(0))}
+        silent = {"rhythm": self._rhythm((), (), np.zeros(0, np.float32), np.zeros(0))}
         self._on_progress("done", 100.0)
         return Analysed(
             engine=engine_name(self._settings),
@@ -116,7 +125,7 @@ class _Run:
             duration_ms=self._duration_ms,
             bpm=rhythm.tempo_of(beats),
             beats_ms=beats,
-            downbeats_ms=(),
+            downbeats_ms=bars,
             layers=found or silent,
             agreement=agreed,
             warnings=warnings,
