@@ -1,7 +1,7 @@
 """Group commit: many writers, one queue, one thread that sends whatever has gathered as one transaction.
 
 The library takes a table lock over a round trip and an fsync for each append, so its writers wait in line for
-the disk. Here one fsync serves everybody who came while the last one ran; docs/adr/0002-group-commit.md has
+the disk. Here one fsync serves everybody who came while the last one ran; docs/adr/0003-group-commit.md has
 the numbers.
 """
 
@@ -18,7 +18,7 @@ import psycopg
 import structlog
 
 from adapters.postgres.append_call import AppendCall, in_doubt
-from adapters.postgres.pending_append import Outcome, Pending, no_answer, settle_all
+from adapters.postgres.pending_append import Outcome, Pending, no_answer, settle, wake
 from adapters.postgres.verdicts import culprit, outcomes
 from domain.errors import Busy, Unavailable
 
@@ -92,10 +92,9 @@ class AppendQueue:
         self._call.hang_up()
         with self._lock:
             left = [*self._in_flight, *self._waiting]
-            settle_all((pending, no_answer()) for pending in left)
-            for pending in left:
-                pending.abandoned = True
+            told = settle((pending, no_answer()) for pending in left)
             self._waiting.clear()
+        wake(told)
 
     def _ensure_flusher(self) -> None:
         if self._thread is not None and self._thread.is_alive():
@@ -147,7 +146,7 @@ class AppendQueue:
             if chosen and size + append.size > MAX_BATCH_BYTES:
                 break
             self._waiting.popleft()
-            if pending.abandoned:
+            if not pending.wanted:
                 self._waiting_bytes -= append.size
                 continue
             if (
@@ -190,7 +189,7 @@ class AppendQueue:
 
     def _next_part(self) -> list[Pending]:
         with self._lock:
-            self._in_flight = [pending for pending in self._in_flight if not pending.abandoned]
+            self._in_flight = [pending for pending in self._in_flight if pending.wanted]
             return self._in_flight[: self._part]
 
     def _wait_for_database(self, failures: int, error: psycopg.Error) -> None:
@@ -201,5 +200,6 @@ class AppendQueue:
 
     def _settle(self, part: list[Pending], results: list[Outcome]) -> None:
         with self._lock:
-            settle_all(zip(part, results, strict=True))
+            told = settle(zip(part, results, strict=True))
             del self._in_flight[: len(part)]
+        wake(told)

@@ -2,7 +2,7 @@
 
 The composite types are those of migrations/0001_event_store.sql. The binary form of a row is its field count,
 then for each field type, length (-1: null) and bytes; that of an array a header, then each element's length
-and bytes (`record_recv` and `array_recv` of Postgres). docs/adr/0002-group-commit.md compares the other ways.
+and bytes (`record_recv` and `array_recv` of Postgres). docs/adr/0003-group-commit.md compares the other ways.
 """
 
 from __future__ import annotations

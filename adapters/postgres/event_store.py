@@ -125,7 +125,8 @@ class PostgresEventStore:
         conditions: list[LiteralString] = [condition for condition, _ in given]
         clause = " AND ".join(conditions) + " ORDER BY notification_id LIMIT %s"
         async with connection(self._pool) as conn:
-            return await fetch_recorded(conn, clause, [*[value for _, value in given], limit])
+            parameters = [*[value for _, value in given], limit]
+            return await fetch_recorded(conn, clause, parameters, prepare=False)
 
     async def head(self) -> int:
         """See domain.log.EventStore. Raises Unavailable."""

@@ -21,10 +21,17 @@ _decode = msgspec.json.Decoder[dict[str, Any]]().decode
 
 
 async def fetch_recorded(
-    connection: AsyncConnection[Any], clause: LiteralString, parameters: Sequence[Any]
+    connection: AsyncConnection[Any],
+    clause: LiteralString,
+    parameters: Sequence[Any],
+    *,
+    prepare: bool = True,
 ) -> list[Recorded]:
-    """Return the events for which a clause (condition, order, limit) over the log's columns holds."""
-    cursor = await connection.execute(_SELECT + clause, parameters, prepare=True, binary=True)
+    """Return the events for which a clause (condition, order, limit) over the log's columns holds.
+
+    `prepare` keeps one plan for all parameters; not for clauses whose best index depends on them.
+    """
+    cursor = await connection.execute(_SELECT + clause, parameters, prepare=prepare, binary=True)
     return [_recorded(row) for row in await cursor.fetchall()]
 
 

@@ -91,6 +91,6 @@ async def _read_acknowledgements(process: asyncio.subprocess.Process, acknowledg
 
 async def _until_more(acknowledged: dict[Ack, int], count: int) -> None:
     wanted = len(acknowledged) + count
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(acknowledged) < wanted:
             await asyncio.sleep(0.005)

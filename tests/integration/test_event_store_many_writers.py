@@ -26,7 +26,7 @@ async def _follow(ledger: Ledger, seen: list[Recorded]) -> None:
 
 
 async def _until(seen: list[Recorded], count: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(seen) < count:
             await asyncio.sleep(0.01)
 

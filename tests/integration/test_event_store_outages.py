@@ -50,7 +50,7 @@ async def _outcomes(ledger: Ledger, count: int = 100) -> list[Appended | BaseExc
     began = time.monotonic()
     doors = [_append(ledger) for _ in range(count)] + [_append_in_thread(ledger) for _ in range(4)]
     answers = await asyncio.gather(*doors, return_exceptions=True)
-    assert time.monotonic() - began < DEADLINE_S + 0.5
+    assert time.monotonic() - began < DEADLINE_S + 1.5
     return answers
 
 
@@ -100,7 +100,7 @@ async def test_a_flusher_that_is_gone_for_good_is_started_again_by_the_next_appe
             began = time.monotonic()
             with pytest.raises(Unavailable):
                 await _append(ledger)
-            assert time.monotonic() - began < DEADLINE_S + 0.5
+            assert time.monotonic() - began < DEADLINE_S + 1.5
         assert (await _append(ledger)).position >= 2
 
 

@@ -9,17 +9,20 @@ import pytest
 from psycopg import errors, sql
 
 from adapters.postgres.access import Access
+from tests.servers.postgres import TestServer
 
 
-@pytest.fixture
-def filled(database: Access) -> Access:
-    with psycopg.connect(database.owner) as owner:
-        owner.execute(
-            "INSERT INTO stored_events (originator_id, originator_version, notification_id, topic, state)"
-            " VALUES (gen_random_uuid(), 1, 1, 'x', '{}')"
-        )
-        owner.execute("INSERT INTO command_keys VALUES (gen_random_uuid(), 1, 1, now(), 200, '', '{}')")
-    return database
+@pytest.fixture(scope="module")
+def filled(postgres: TestServer) -> Iterator[Access]:
+    """One database for all of them: whatever is refused leaves it as it was."""
+    with postgres.database() as database:
+        with psycopg.connect(database.owner) as owner:
+            owner.execute(
+                "INSERT INTO stored_events (originator_id, originator_version, notification_id, topic, state)"
+                " VALUES (gen_random_uuid(), 1, 1, 'x', '{}')"
+            )
+            owner.execute("INSERT INTO command_keys VALUES (gen_random_uuid(), 1, 1, now(), 200, '', '{}')")
+        yield database
 
 
 @pytest.fixture
