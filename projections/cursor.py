@@ -26,4 +26,7 @@ def decode_cursor(cursor: str) -> tuple[int, str, Place]:
         )
     except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
         raise Invalid("cursor", "not a cursor of a list: start again without one", "cursor") from error
+    # No store can hold a NUL in a text, so no page ever ended at one.
+    if "\0" in f"{key}{id}":
+        raise Invalid("cursor", "not a cursor of a list: start again without one", "cursor")
     return generation, sort, Place(key, id)

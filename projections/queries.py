@@ -15,7 +15,7 @@ from domain.consistency import decode_token
 from domain.errors import CursorGone, Invalid, ViewBehind
 from domain.log import EventStore
 from projections.cursor import decode_cursor, encode_cursor
-from projections.documents import Condition, DocumentStore, Sort, Standing
+from projections.documents import Condition, DocumentStore, Generation, Place, Sort, Standing
 from projections.progress import Progress
 from projections.status import ViewStatus, view_statuses
 from projections.view import Document, View
@@ -85,13 +85,7 @@ class Views:
         sort, limit = self._sort(view, query.sort), min(max(query.limit, 1), MAX_LIMIT)
         standing = await self._standing(view, wait)
         number = standing.generation.number
-        after = None
-        if query.cursor is not None:
-            cursor_number, cursor_sort, after = decode_cursor(query.cursor)
-            if cursor_number != number:
-                raise CursorGone(f"view {view} was rebuilt since this cursor: start again without a cursor")
-            if cursor_sort != query.sort:
-                raise Invalid("cursor", f"the cursor is of a list sorted by {cursor_sort}", "cursor")
+        after = None if query.cursor is None else _resumed(query, query.cursor, sort, standing.generation)
         found = await self._store.find(standing.generation, query.where, sort, after, limit + 1)
         page = found[:limit]
         more = encode_cursor(number, query.sort, page[-1].place) if len(found) > limit else None
@@ -125,6 +119,20 @@ class Views:
             if left <= 0:
                 raise ViewBehind(view, *(behind or (max(wanted.values(), default=0), 0)))
             await asyncio.wait([moved], timeout=min(left, POLL_S))
+
+
+def _resumed(query: Query, cursor: str, sort: Sort, generation: Generation) -> Place:
+    number, cursor_sort, after = decode_cursor(cursor)
+    if number != generation.number:
+        raise CursorGone(
+            f"view {generation.view} was rebuilt since this cursor: start again without a cursor"
+        )
+    if cursor_sort != query.sort:
+        raise Invalid("cursor", f"the cursor is of a list sorted by {cursor_sort}", "cursor")
+    # A cursor is opaque, not signed: one made by hand must not reach a store that can't compare it.
+    if after.key is not None and isinstance(after.key, str) != (sort.kind == "text"):
+        raise Invalid("cursor", "not a cursor of this list: start again without one", "cursor")
+    return after
 
 
 def _behind(standing: Standing | None, wanted: dict[str, int]) -> tuple[int, int] | None:

@@ -9,6 +9,8 @@ import httpx2
 import pytest
 
 from api.rest import models
+from projections.cursor import decode_cursor, encode_cursor
+from projections.documents import Place
 from tests.e2e.rest.house import SONG, House, ready, until, upload
 
 pytestmark = pytest.mark.anyio
@@ -255,6 +257,10 @@ async def test_a_list_is_read_page_by_page(idle: House) -> None:
             "/v1/tracks", params={**params, "sort": "-title", "cursor": first["next_cursor"]}
         )
         assert (other.status_code, other.json()["code"]) == (422, "cursor")
+        generation, *_ = decode_cursor(first["next_cursor"])
+        forged = encode_cursor(generation, "bpm", Place("fast", "x"))
+        odd = await client.get("/v1/tracks", params={"sort": "bpm", "cursor": forged})
+        assert (odd.status_code, odd.json()["code"]) == (422, "cursor")
         wrong = await client.get("/v1/tracks", params={"cursor": "not-one"})
         assert (wrong.status_code, wrong.json()["code"]) == (422, "cursor")
 

@@ -14,6 +14,12 @@ def test_a_cursor_comes_back_exactly(key: str | float | None) -> None:
     assert decode_cursor(encode_cursor(3, "-bpm", Place(key, "id"))) == (3, "-bpm", Place(key, "id"))
 
 
+def test_a_place_that_no_store_can_hold_is_refused() -> None:
+    for place in (Place("a\0", "id"), Place("a", "id\0")):
+        with pytest.raises(Invalid):
+            decode_cursor(encode_cursor(3, "title", place))
+
+
 @pytest.mark.parametrize("text", ["", "x", "WzFd", "é", "eyJhIjoxfQ", "bnVsbA=="])
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(Invalid):
