@@ -49,7 +49,7 @@ class Rhythm(_Part, frozen=True, omit_defaults=True):
     downbeat_ms: list[Milliseconds]
     beats_per_bar: Annotated[
         int | None,
-        Meta(ge=1, description="what the downbeats rest on: 4 is assumed, not measured; null by hand"),
+        Meta(description="what the downbeats rest on: 4 is assumed, not measured; null by hand"),
     ] = None
     beat_strength: list[Ratio] | None = None
     onset_ms: list[Milliseconds] | None = None
