@@ -1,15 +1,42 @@
-"""Tasks that are to run once each by name, and to be started again when they fail."""
+"""Tasks that run once each by name, are started again when they fail, and end when they are told."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
 
 _logger = structlog.get_logger(__name__)
+
+_AGAIN_S = 0.1
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and return when all have ended.
+
+    Again and again: before Python 3.12, `asyncio.wait_for` (psycopg's pool waits by it) swallows a
+    cancellation that comes together with what it waits for, and the task would go on for ever.
+    """
+    pending, interrupted = set(tasks), False
+    while pending:
+        for task in pending:
+            task.cancel()
+        try:
+            _, pending = await asyncio.wait(pending, timeout=_AGAIN_S)
+        except asyncio.CancelledError:
+            interrupted = True
+    if interrupted:
+        raise asyncio.CancelledError
+
+
+def raise_if_cancelled() -> None:
+    """Raise the cancellation that something this task waited for has swallowed, if there was one."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class NamedTasks:
@@ -24,9 +51,7 @@ class NamedTasks:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._running.values():
-            task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await end(self._running.values())
 
     def ensure(self, name: str, start: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         """Start the task unless one of this name is running."""
@@ -35,17 +60,12 @@ class NamedTasks:
 
     async def wait(self, timeout_s: float) -> None:
         """Wait until a task ends well, but no longer than this; one that fails does not shorten the wait."""
-        if not self._running:
-            await asyncio.sleep(timeout_s)
-            return
-        done, _ = await asyncio.wait(
-            self._running.values(), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
-        )
-        failed = False
+        tasks = self._running.values()
+        done, _ = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in done if task.exception()]
         for task in done:
             del self._running[task.get_name()]
-            if error := task.exception():
-                failed = True
-                _logger.warning("task.failed", task=task.get_name(), error=repr(error))
+        for task in failed:
+            _logger.warning("task.failed", task=task.get_name(), error=repr(task.exception()))
         if failed:
             await asyncio.sleep(timeout_s)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from domain.log import Batch, EventStore, Log
 from domain.registry import Registry
 from projections.documents import DocumentStore, Generation
+from projections.named_tasks import end
 from projections.progress import Progress
 from projections.projector import BATCH, Projector
 from projections.view import View
@@ -39,8 +40,7 @@ async def rebuild(
             await asyncio.wait([moved, following], timeout=SWITCH_POLL_S, return_when=asyncio.FIRST_COMPLETED)
             moved = progress.next(view.name)
     finally:
-        following.cancel()
-        await asyncio.wait([following])
+        await end([following])
     progress.announce(view.name)
     return replace(generation, state="serving")
 

@@ -16,7 +16,7 @@ from domain.errors import Unavailable
 from domain.log import EventStore, Log
 from domain.registry import Registry
 from projections.documents import DocumentStore, Generation
-from projections.named_tasks import NamedTasks
+from projections.named_tasks import NamedTasks, raise_if_cancelled
 from projections.progress import Progress
 from projections.projector import Projector
 from projections.rebuild import rebuild
@@ -48,14 +48,18 @@ class Projections:
         self._events = events
         self._registry = registry
         self._progress = progress
+        self._indexed = False
 
     async def run(self) -> None:
         """Run until cancelled. A store that is away is waited for, and told of in the log."""
-        await self._until_indexed()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._sweep())
-            for view in self._views:
-                tasks.create_task(self._keep(view))
+        async with NamedTasks() as tasks:
+            while True:
+                try:
+                    await self._tend_all(tasks)
+                except Unavailable as away:
+                    _logger.warning("projections.store_away", error=str(away))
+                raise_if_cancelled()
+                await tasks.wait(TEND_S)
 
     async def rebuild(self, name: str) -> Generation:
         """Build one view anew, and return when the new generation serves. Raises KeyError, Unavailable."""
@@ -64,22 +68,13 @@ class Projections:
     async def _rebuild(self, view: View) -> Generation:
         return await rebuild(view, self._store, self._log, self._events, self._registry, self._progress)
 
-    async def _until_indexed(self) -> None:
-        while True:
-            try:
-                return await self._store.ensure_indexes(self._views)
-            except Unavailable as away:
-                _logger.warning("projections.store_not_ready", error=str(away))
-                await asyncio.sleep(TEND_S)
-
-    async def _keep(self, view: View) -> None:
-        async with NamedTasks() as tasks:
-            while True:
-                try:
-                    await self._tend(view, tasks)
-                except Unavailable as away:
-                    _logger.warning("projections.store_away", view=view.name, error=str(away))
-                await tasks.wait(TEND_S)
+    async def _tend_all(self, tasks: NamedTasks) -> None:
+        tasks.ensure("sweep", self._sweep)
+        if not self._indexed:
+            await self._store.ensure_indexes(self._views)
+            self._indexed = True
+        for view in self._views:
+            await self._tend(view, tasks)
 
     async def _tend(self, view: View, tasks: NamedTasks) -> None:
         generations = await self._store.generations(view.name)
@@ -91,12 +86,12 @@ class Projections:
             tasks.ensure(generation.group, partial(projector.run, self._log))
             # Whoever built it may have died before the switch.
             await self._store.switch(generation)
-        newest = max((g.version for g in generations if g.state == "serving"), default=0)
-        if newest < view.version:
+        serving = max((g.version for g in generations if g.state == "serving"), default=0)
+        if not followed and serving < view.version:
             tasks.ensure(f"rebuild-{view.name}", partial(self._rebuild, view))
-        elif newest > view.version:
+        elif serving > view.version:
             # An older process in a rolling deploy: rebuilding would take the new one's place, and back again.
-            _logger.warning("projections.newer_version_serves", view=view.name, serving=newest)
+            _logger.warning("projections.newer_version_serves", view=view.name, serving=serving)
 
     async def _sweep(self) -> None:
         while True:

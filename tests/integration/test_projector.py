@@ -14,6 +14,7 @@ from domain.events import REGISTRY
 from domain.log import Batch
 from projections.documents import Generation
 from projections.genesis_maps import GENESIS_MAPS
+from projections.named_tasks import end
 from projections.progress import Progress
 from projections.projector import Projector
 from projections.track_detail import TRACK_DETAIL
@@ -62,9 +63,8 @@ async def run_to_the_end(side: ReadSide, view: View, generation: Generation, dea
         return task.done() or await finished(side, generation)
 
     await until(ended)
-    task.cancel()
-    with pytest.raises((Killed, asyncio.CancelledError)):
-        await task
+    await end([task])
+    assert task.cancelled() or isinstance(task.exception(), Killed)
 
 
 async def test_documents_are_the_fold_of_the_log(side: ReadSide) -> None:
@@ -124,8 +124,7 @@ async def test_a_projector_that_is_cancelled_at_any_moment_leaves_nothing_undone
         for _ in range(random.randint(1, 60)):
             await asyncio.sleep(0)
         await asyncio.wait([task], timeout=random.choice([0.0, 0.003, 0.01]))
-        task.cancel()
-        await asyncio.wait([task])
+        await end([task])
     await run_to_the_end(side, TRACK_DETAIL, generation, Death(-1))
     assert await snapshot(side.store, generation) == await reference(side.events, TRACK_DETAIL)
 
@@ -191,5 +190,4 @@ async def test_batches_without_events_of_the_view_move_its_watermark(side: ReadS
         return await finished(side, generation)
 
     await until(reached)
-    task.cancel()
-    await asyncio.wait([task])
+    await end([task])

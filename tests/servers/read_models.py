@@ -23,6 +23,7 @@ from domain.log import EventStore, Slice
 from domain.registry import Event
 from projections.documents import DocumentStore, Generation, Sort, Stored
 from projections.fold import fold
+from projections.named_tasks import end
 from projections.progress import Progress
 from projections.queries import Views
 from projections.rebuild import rebuild
@@ -94,8 +95,7 @@ async def running(side: ReadSide) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await end([task])
 
 
 async def tell(events: EventStore, track: UUID, new: Sequence[Event], after: int = 0) -> int:
