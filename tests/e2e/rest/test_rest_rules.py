@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx2
+import psycopg
 import pytest
 
+from adapters.postgres.accounts import PostgresAccounts
+from api.application import create_api
 from api.rest import models
 from api.security.principal import PersonRole
-from api.security.tokens import mint
+from api.security.tokens import account_id, mint
+from api.services import Services
 from domain.consistency import decode_token, encode_token
+from domain.errors import Unavailable
 from tests.e2e.rest.house import House, until, upload
 
 pytestmark = pytest.mark.anyio
@@ -292,3 +298,67 @@ async def test_pages_work_without_any_other_host(idle: House) -> None:
         assert "/openapi.json" in (await client.get("/docs/docs.js")).text
         assert (await client.get("/openapi.json")).json()["info"]["title"] == "beatledger"
         assert (await client.get("/docs/../../secrets")).status_code == 404
+
+
+async def test_what_is_missing_is_named_until_it_is_there(idle: House) -> None:
+    """/startupz stays good once the process has been ready, /readyz does not."""
+    missing: list[Exception] = [Unavailable("the store is away")]
+
+    async def check() -> None:
+        if missing:
+            raise missing[0]
+
+    services: Services = idle.application.api.state.services
+    api = create_api(replace(services, readiness={"store": check}))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(api), base_url="http://x") as client:
+        for path in ("/readyz", "/startupz"):
+            response = await client.get(path)
+            assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+            assert response.headers["retry-after"] == "1"
+            assert response.json()["errors"] == [{"path": "store", "message": "the store is away"}]
+        missing[:] = [RuntimeError("password=hunter2")]
+        assert (await client.get("/readyz")).json()["errors"][0]["message"] == "RuntimeError"
+        missing.clear()
+        assert (await client.get("/startupz")).status_code == 200
+        missing.append(Unavailable("away again"))
+        assert (await client.get("/readyz")).status_code == 503
+        assert (await client.get("/startupz")).status_code == 200
+        assert (await client.get("/livez")).status_code == 200
+
+
+async def test_other_origins_are_let_in_only_when_they_are_named(idle: House) -> None:
+    services: Services = idle.application.api.state.services
+    api = create_api(replace(services, cors_origins=("https://app.example",)))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(api), base_url="http://x") as client:
+        named = await client.get("/v1/tracks", headers={"Origin": "https://app.example"})
+        assert named.headers["access-control-allow-origin"] == "https://app.example"
+        assert "ETag" in named.headers["access-control-expose-headers"]
+        other = await client.get("/v1/tracks", headers={"Origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in other.headers
+        preflight = await client.options(
+            "/v1/tracks",
+            headers={
+                "Origin": "https://app.example",
+                "Access-Control-Request-Method": "PATCH",
+                "Access-Control-Request-Headers": "If-Match, Authorization",
+            },
+        )
+        assert preflight.status_code == 200
+    async with idle.client() as client:
+        closed = await client.get("/v1/tracks", headers={"Origin": "https://app.example"})
+        assert "access-control-allow-origin" not in closed.headers
+
+
+async def test_a_name_is_noted_once_and_not_at_every_request(idle: House) -> None:
+    """Erased behind the API's back, it does not come back with the next request."""
+    accounts = idle.ports.accounts
+    assert isinstance(accounts, PostgresAccounts)
+    account = account_id(idle.ports.secret, "Nora")
+    assert await accounts.names([account]) == {}
+    async with idle.client("viewer", name="Nora") as client:
+        await client.get("/v1/tracks")
+        assert await accounts.names([account]) == {account: "Nora"}
+        with psycopg.connect(idle.access.owner) as connection:
+            connection.execute("DELETE FROM accounts WHERE account_id = %s", [account])
+        await client.get("/v1/tracks")
+        assert await accounts.names([account]) == {}
