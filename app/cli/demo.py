@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import signal
 import subprocess
@@ -60,8 +59,7 @@ def _tell(url: str, token: str, console: Console) -> None:
 def _server(folder: Path) -> Generator[str]:
     """Run `beatledger up` on the folder as a child and give its URL."""
     command = [sys.executable, "-m", "app", "up", "--data-dir", str(folder), "--port", "0"]
-    environment = {**os.environ, "COLUMNS": "500"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         try:
             yield _url_of(child)
         finally:

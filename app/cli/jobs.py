@@ -6,11 +6,10 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.bootstrap import assemble
 from app.cli.local import DataDir, settings_with, with_ports
+from app.cli.tables import show
 from app.ports import Ports
 from commands.issue import Caller, Issue
 from commands.ports import JobStatus, JobView
@@ -30,12 +29,10 @@ def list_jobs(
     """Show jobs: running first, then as they will run, then the finished."""
     wanted: tuple[JobStatus, ...] = tuple(status or ())  # type: ignore[assignment]
     found = with_ports(data_dir, lambda ports: ports.jobs.list(wanted))
-    table = Table("job", "track", "status", "attempt", "progress", "error")
-    for job in found:
-        table.add_row(
-            str(job.job_id), str(job.track_id), job.status, str(job.attempt), _progress(job), _error(job)
-        )
-    Console().print(table)
+    show(
+        ("job", "track", "status", "attempt", "progress", "error"),
+        ((j.job_id, j.track_id, j.status, j.attempt, _progress(j), _error(j)) for j in found),
+    )
 
 
 @cli.command()

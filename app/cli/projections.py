@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.bootstrap import assemble
 from app.cli.local import DataDir, settings_with, with_ports
+from app.cli.tables import show
 from app.ports import Ports
 from domain.events import REGISTRY
 from projections.documents import Stored
@@ -26,18 +25,13 @@ def list_views(data_dir: DataDir = None) -> None:
     """Show each view: what serves, how far it is, what is parked."""
     settings = settings_with(data_dir=data_dir)
     statuses = with_ports(data_dir, lambda ports: assemble(settings, ports).views.status())
-    table = Table("view", "version", "generation", "building", "lag (events)", "lag (s)", "parked")
-    for view in statuses:
-        cells = (
-            view.version,
-            view.generation,
-            view.building or "",
-            view.lag_events,
-            f"{view.lag_s:.1f}",
-            view.parked,
-        )
-        table.add_row(view.view, *map(str, cells))
-    Console().print(table)
+    show(
+        ("view", "version", "generation", "building", "lag (events)", "lag (s)", "parked"),
+        (
+            (v.view, v.version, v.generation, v.building, v.lag_events, f"{v.lag_s:.1f}", v.parked)
+            for v in statuses
+        ),
+    )
 
 
 @cli.command()
@@ -61,13 +55,14 @@ def parked(data_dir: DataDir = None) -> None:
                 found += [(name, stored) for stored in await ports.documents.parked(standing.generation)]
         return found
 
-    table = Table("view", "stream", "revision", "position", "error")
-    for name, stored in with_ports(data_dir, work):
-        if stored.parked is not None:
-            table.add_row(
-                name, stored.id, str(stored.parked.revision), str(stored.parked.position), stored.parked.error
-            )
-    Console().print(table)
+    show(
+        ("view", "stream", "revision", "position", "error"),
+        (
+            (name, stored.id, stored.parked.revision, stored.parked.position, stored.parked.error)
+            for name, stored in with_ports(data_dir, work)
+            if stored.parked
+        ),
+    )
 
 
 @cli.command()
