@@ -36,7 +36,7 @@ _PAUSES_S = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
 class AppendQueue:
     """Takes appends from any thread or event loop; its flusher starts with the first one.
 
-    `on_flushed` is called from the flusher after each batch that wrote something.
+    `on_flushed` is called from the flusher after each batch. The owner calls `close` when it shuts down.
     """
 
     def __init__(self, conninfo: str, on_flushed: Callable[[], None] = lambda: None) -> None:

@@ -58,12 +58,15 @@ def make_pool(serving_conninfo: str, max_size: int = 10) -> Pool:
 
 
 def patient_only_for_seconds(conninfo: str) -> str:
-    """Return the connection string with a limit for connecting, and a server that ends what we abandoned."""
+    """Return the connection string with a limit for connecting, and a server that ends what we abandoned.
+
+    Its times are UTC, wherever the server's operator lives.
+    """
     options = str(conninfo_to_dict(conninfo).get("options") or "")
     return make_conninfo(
         conninfo,
         connect_timeout=int(CONNECT_S),
-        options=f"{options} -c client_connection_check_interval=1000".strip(),
+        options=f"{options} -c client_connection_check_interval=1000 -c timezone=UTC".strip(),
     )
 
 

@@ -43,6 +43,20 @@ async def test_an_event_reads_back_as_it_was_told(ledger: Ledger) -> None:
     assert recorded.traceparent == metadata.traceparent
 
 
+async def test_times_are_utc_wherever_the_servers_operator_lives(database: Access) -> None:
+    with psycopg.connect(database.superuser, autocommit=True) as superuser:
+        name = superuser.info.dbname
+        superuser.execute(
+            f"ALTER ROLE beatledger_app IN DATABASE {name} SET timezone = 'Asia/Tokyo'".encode()
+        )
+    async with open_ledger(database.serving) as ledger:
+        appended = await ledger.store.append([a_slice(uuid4(), 0)], told_by())
+        [recorded] = await ledger.store.read_log()
+    assert appended.recorded_at is not None
+    assert appended.recorded_at.isoformat() == recorded.recorded_at.isoformat()
+    assert recorded.recorded_at.isoformat().endswith("+00:00")
+
+
 async def test_an_append_answers_with_its_end_and_the_first_streams_revision(
     ledger: Ledger,
 ) -> None:
