@@ -39,13 +39,16 @@ def _frequency(powers: Floats) -> dict[str, Any]:
 
 
 def _dynamics(samples: Floats, weighted: Floats) -> dict[str, Any]:
-    groups = np.pad(samples, (0, -len(samples) % _GROUP)).reshape(-1, _GROUP)
-    rms = np.sqrt(np.square(groups).mean(axis=1))
+    whole = len(samples) // _GROUP * _GROUP  # the rest is padded alone: no second copy of the song
+    rest = np.pad(samples[whole:], (0, -len(samples) % _GROUP))
+    groups = [part.reshape(-1, _GROUP) for part in (samples[:whole], rest)]
+    rms = np.concatenate([np.sqrt(np.einsum("ij,ij->i", part, part) / _GROUP) for part in groups])
+    peak = np.concatenate([np.maximum(part.max(axis=1), -part.min(axis=1)) for part in groups])
     measured = loudness(weighted)
     centre_ms = DECIMATION * _HOP_MS / 2
     return {
         "rms": _envelope("dBFS", _decibels(rms), 1, centre_ms),
-        "peak": _envelope("dBFS", _decibels(np.abs(groups).max(axis=1)), 1, centre_ms),
+        "peak": _envelope("dBFS", _decibels(peak), 1, centre_ms),
         "loudness": _envelope("LUFS", measured.momentary[::DECIMATION], 1),
         "integratedLufs": measured.integrated_lufs,
         "loudnessRangeLu": measured.range_lu,

@@ -147,6 +147,6 @@ def _centred(samples: Floats) -> Floats:
 
 def _sounding(samples: Floats) -> NDArray[np.bool_]:
     """Tell which frames (hop 256) are louder than -60 dB of the loudest and -80 dB of full scale."""
-    padded = np.pad(samples, (0, -len(samples) % HOP)).reshape(-1, HOP)
-    rms = np.sqrt(np.mean(np.square(padded, dtype=np.float64), axis=1))
+    frames = samples[: len(samples) // HOP * HOP].reshape(-1, HOP)
+    rms = np.sqrt(np.einsum("ij,ij->i", frames, frames) / HOP)
     return rms > max(_SILENCE, _QUIET * float(rms.max(initial=0.0)))

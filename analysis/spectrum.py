@@ -48,8 +48,10 @@ def mel_filters() -> Floats:
 
 def magnitude_blocks(samples: Floats, size: int = WINDOW) -> Iterator[Floats]:
     """Yield magnitudes (frames × size/2 + 1), a full-scale sine giving 1; frame i is around sample i·256."""
-    frames = sliding_window_view(np.pad(samples, size // 2), size)[::HOP]
-    window = _hann(size)
-    for start in range(0, len(frames), _BLOCK_FRAMES):
-        spectrum = scipy.fft.rfft(frames[start : start + _BLOCK_FRAMES] * window, axis=1)
+    window, count = _hann(size), len(samples) // HOP + 1
+    for start in range(0, count, _BLOCK_FRAMES):
+        low = start * HOP - size // 2
+        high = (min(start + _BLOCK_FRAMES, count) - 1) * HOP + size // 2
+        piece = np.pad(samples[max(low, 0) : high], (max(-low, 0), max(high - len(samples), 0)))
+        spectrum = scipy.fft.rfft(sliding_window_view(piece, size)[::HOP] * window, axis=1)
         yield np.abs(np.asarray(spectrum))
