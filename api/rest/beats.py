@@ -18,6 +18,7 @@ from api.circumstances import issue_of, wait_of
 from api.conditional import representation
 from api.refusals import BodyTooLarge
 from api.rest.bodies import BeatOverride
+from api.rest.headers import KEY, MATCH, MATCH_REQUIRED, VIEW, takes
 from api.rest.models import BeatsShape, VersionAccepted
 from api.rest.multipart import MultipartForm
 from api.rest.routing import TRACK, guarded
@@ -41,6 +42,7 @@ Version = Annotated[int, Query(ge=1, le=2**31)]
     TRACK + "/beats",
     response_model=BeatsShape,
     dependencies=[Depends(reader)],
+    openapi_extra=takes(*VIEW),
     responses={200: {"content": {BINARY: {"schema": {"type": "string", "format": "binary"}}}}},
 )
 async def get_beats(request: Request, track_id: UUID, version: Version | None = None) -> Response:
@@ -104,7 +106,12 @@ def packed(beats_ms: Sequence[float]) -> bytes:
     return doubles.tobytes()
 
 
-@router.put(TRACK + "/beat-override", response_model=VersionAccepted, dependencies=[Depends(producer)])
+@router.put(
+    TRACK + "/beat-override",
+    response_model=VersionAccepted,
+    dependencies=[Depends(producer)],
+    openapi_extra=takes(MATCH_REQUIRED, KEY),
+)
 async def override_beats(request: Request, track_id: UUID, body: BeatOverride) -> Response:
     """Correct the current grid: with beats of your own, or an edit of what is there. Needs If-Match."""
     command = ApplyBeatOverride.model_validate(
@@ -114,7 +121,12 @@ async def override_beats(request: Request, track_id: UUID, body: BeatOverride) -
     return command_answer(await services_of(request).pipeline.execute(command, issue))
 
 
-@router.delete(TRACK + "/beat-override", response_model=VersionAccepted, dependencies=[Depends(producer)])
+@router.delete(
+    TRACK + "/beat-override",
+    response_model=VersionAccepted,
+    dependencies=[Depends(producer)],
+    openapi_extra=takes(MATCH, KEY),
+)
 async def revert_beats(request: Request, track_id: UUID) -> Response:
     """Take the correction back: the latest analysis is current again. Honours If-Match."""
     command = RevertBeatOverride(track_id=track_id)
@@ -145,7 +157,7 @@ _REFERENCE_FORM: dict[str, Any] = {
     TRACK + "/reference",
     response_model=VersionAccepted,
     dependencies=[Depends(producer)],
-    openapi_extra={"requestBody": _REFERENCE_FORM},
+    openapi_extra=takes(MATCH, KEY, requestBody=_REFERENCE_FORM),
 )
 async def give_reference(request: Request, track_id: UUID) -> Response:
     """Give the true beats: a new version is scored against them."""

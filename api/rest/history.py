@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from api.conditional import representation
 from api.names import names_of
+from api.rest.headers import READ, takes
 from api.rest.models import DiffShape, EventPage, StateShape
 from api.rest.routing import TRACK, guarded
 from api.security.guard import auditor, reader
@@ -34,7 +35,9 @@ Revision = Annotated[int, Query(ge=1, le=2**62)]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 
 
-@router.get(TRACK + "/history", response_model=EventPage, dependencies=[Depends(reader)])
+@router.get(
+    TRACK + "/history", response_model=EventPage, dependencies=[Depends(reader)], openapi_extra=takes(*READ)
+)
 async def track_history(request: Request, track_id: UUID, after: After = 0, limit: Limit = 100) -> Response:
     """List every event of a track: who, when, in which context, and what. `after` is a revision."""
     events = await stream_events(services_of(request).events, track_id, after, limit + 1)
@@ -43,7 +46,9 @@ async def track_history(request: Request, track_id: UUID, after: After = 0, limi
     return representation(request, body, (page[-1].revision if page else after))
 
 
-@router.get(TRACK + "/state", response_model=StateShape, dependencies=[Depends(reader)])
+@router.get(
+    TRACK + "/state", response_model=StateShape, dependencies=[Depends(reader)], openapi_extra=takes(*READ)
+)
 async def track_state(
     request: Request, track_id: UUID, revision: Revision | None = None, at: AwareDatetime | None = None
 ) -> Response:
@@ -65,7 +70,9 @@ async def track_state(
     return representation(request, body, then.revision)
 
 
-@router.get(TRACK + "/diff", response_model=DiffShape, dependencies=[Depends(reader)])
+@router.get(
+    TRACK + "/diff", response_model=DiffShape, dependencies=[Depends(reader)], openapi_extra=takes(*READ)
+)
 async def diff_track(
     request: Request,
     track_id: UUID,
@@ -108,6 +115,7 @@ class EventFilter:
     "/v1/events",
     response_model=EventPage,
     dependencies=[Depends(auditor)],
+    openapi_extra=takes(*READ),
     responses={200: {"content": {NDJSON: {"schema": {"type": "string"}}}}},
 )
 async def list_events(

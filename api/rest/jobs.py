@@ -14,6 +14,7 @@ from starlette.responses import Response
 from api.answers import command_answer
 from api.circumstances import issue_of, wait_of
 from api.conditional import representation
+from api.rest.headers import KEY, MATCH, READ, takes
 from api.rest.models import JobAccepted, JobList, JobShape, Moved
 from api.rest.routing import guarded
 from api.security.guard import producer, reader
@@ -29,7 +30,7 @@ PATIENCE_S = 1.0
 _POLL_S = 0.02
 
 
-@router.get("/v1/jobs", response_model=JobList, dependencies=[Depends(reader)])
+@router.get("/v1/jobs", response_model=JobList, dependencies=[Depends(reader)], openapi_extra=takes(*READ))
 async def list_jobs(
     request: Request,
     status: Annotated[list[JobStatus] | None, Query()] = None,
@@ -41,13 +42,15 @@ async def list_jobs(
     return representation(request, msgspec.json.encode({"items": jobs}))
 
 
-@router.get(JOB, response_model=JobShape, dependencies=[Depends(reader)])
+@router.get(JOB, response_model=JobShape, dependencies=[Depends(reader)], openapi_extra=takes(*READ))
 async def get_job(request: Request, job_id: UUID) -> Response:
     """Show a job with its live percentage."""
     return representation(request, msgspec.json.encode(await _job(request, job_id)))
 
 
-@router.post(JOB + ":cancel", response_model=Moved, dependencies=[Depends(producer)])
+@router.post(
+    JOB + ":cancel", response_model=Moved, dependencies=[Depends(producer)], openapi_extra=takes(MATCH, KEY)
+)
 async def cancel_job(request: Request, job_id: UUID) -> Response:
     """End a job that has not ended."""
     job = await _job(request, job_id)
@@ -55,7 +58,13 @@ async def cancel_job(request: Request, job_id: UUID) -> Response:
     return command_answer(await services_of(request).pipeline.execute(command, issue_of(request)))
 
 
-@router.post(JOB + ":requeue", status_code=202, response_model=JobAccepted, dependencies=[Depends(producer)])
+@router.post(
+    JOB + ":requeue",
+    status_code=202,
+    response_model=JobAccepted,
+    dependencies=[Depends(producer)],
+    openapi_extra=takes(MATCH, KEY),
+)
 async def requeue_job(request: Request, job_id: UUID) -> Response:
     """Give a dead or cancelled job another life, as a new job."""
     job = await _job(request, job_id)

@@ -15,6 +15,7 @@ from api.circumstances import issue_of, wait_of
 from api.conditional import representation
 from api.names import names_of
 from api.rest.bodies import AnalysisRequest, ArchiveRequest, TrackPatch
+from api.rest.headers import KEY, MATCH, MATCH_REQUIRED, VIEW, takes
 from api.rest.models import JobAccepted, Moved, TrackDetail, TrackPage, TrackStatus
 from api.rest.routing import TRACK, guarded
 from api.security.guard import Accounts, producer, reader
@@ -65,7 +66,9 @@ class TrackFilter(msgspec.Struct, frozen=True):
         return tuple(found)
 
 
-@router.get("/v1/tracks", response_model=TrackPage, dependencies=[Depends(reader)])
+@router.get(
+    "/v1/tracks", response_model=TrackPage, dependencies=[Depends(reader)], openapi_extra=takes(*VIEW)
+)
 async def list_tracks(
     request: Request,
     status: TrackStatus | None = None,
@@ -87,7 +90,7 @@ async def list_tracks(
     return representation(request, msgspec.json.encode(page))
 
 
-@router.get(TRACK, response_model=TrackDetail, dependencies=[Depends(reader)])
+@router.get(TRACK, response_model=TrackDetail, dependencies=[Depends(reader)], openapi_extra=takes(*VIEW))
 async def get_track(request: Request, track_id: UUID) -> Response:
     """Show one track with its versions, its latest job and its figures."""
     document = await track_document(request, track_id)
@@ -125,7 +128,9 @@ def named(version: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     return {**version, "by_name": names.get(version["by"])}
 
 
-@router.patch(TRACK, response_model=Moved, dependencies=[Depends(producer)])
+@router.patch(
+    TRACK, response_model=Moved, dependencies=[Depends(producer)], openapi_extra=takes(MATCH_REQUIRED, KEY)
+)
 async def describe_track(request: Request, track_id: UUID, body: TrackPatch) -> Response:
     """Change title, artist or tags. Needs If-Match."""
     given: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
@@ -140,7 +145,12 @@ async def describe_track(request: Request, track_id: UUID, body: TrackPatch) -> 
     return command_answer(await services_of(request).pipeline.execute(command, issue))
 
 
-@router.post(TRACK + ":archive", response_model=Moved, dependencies=[Depends(producer)])
+@router.post(
+    TRACK + ":archive",
+    response_model=Moved,
+    dependencies=[Depends(producer)],
+    openapi_extra=takes(MATCH, KEY),
+)
 async def archive_track(request: Request, track_id: UUID, body: ArchiveRequest | None = None) -> Response:
     """Take a track out of the lists for good; its history stays. Honours If-Match."""
     command = ArchiveTrack(track_id=track_id, reason=body.reason if body else None)
@@ -148,7 +158,11 @@ async def archive_track(request: Request, track_id: UUID, body: ArchiveRequest |
 
 
 @router.post(
-    TRACK + "/analyses", status_code=202, response_model=JobAccepted, dependencies=[Depends(producer)]
+    TRACK + "/analyses",
+    status_code=202,
+    response_model=JobAccepted,
+    dependencies=[Depends(producer)],
+    openapi_extra=takes(MATCH, KEY),
 )
 async def request_analysis(request: Request, track_id: UUID, body: AnalysisRequest | None = None) -> Response:
     """Analyse again; the result is a new version."""

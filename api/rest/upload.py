@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from api.answers import command_answer
 from api.circumstances import issue_of
+from api.rest.headers import KEY, takes
 from api.rest.models import UploadAccepted
 from api.rest.routing import guarded
 from api.rest.staging import staged_upload
@@ -40,7 +41,7 @@ def _form_schema() -> dict[str, Any]:
     status_code=202,
     response_model=UploadAccepted,
     dependencies=[Depends(producer)],
-    openapi_extra={"requestBody": _form_schema()},
+    openapi_extra=takes(KEY, requestBody=_form_schema()),
 )
 async def upload_track(request: Request) -> Response:
     """Upload a recording and queue its analysis. Takes Idempotency-Key."""

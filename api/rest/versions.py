@@ -14,6 +14,7 @@ from api.conditional import known_to_client, representation
 from api.names import names_of
 from api.refusals import RangeNotSatisfiable
 from api.rest.beats import IMMUTABLE, version_entry
+from api.rest.headers import VIEW, takes
 from api.rest.models import VersionList, VersionShape
 from api.rest.routing import TRACK, guarded
 from api.rest.tracks import named, track_document
@@ -30,7 +31,12 @@ ArtefactName = Literal["genesis-map", "metrics", "graph-template", "manifest"]
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
-@router.get(TRACK + "/versions", response_model=VersionList, dependencies=[Depends(reader)])
+@router.get(
+    TRACK + "/versions",
+    response_model=VersionList,
+    dependencies=[Depends(reader)],
+    openapi_extra=takes(*VIEW),
+)
 async def list_versions(request: Request, track_id: UUID) -> Response:
     """List a track's versions, the first one first."""
     document = await track_document(request, track_id)
@@ -39,7 +45,12 @@ async def list_versions(request: Request, track_id: UUID) -> Response:
     return representation(request, msgspec.json.encode({"items": items}), document["revision"])
 
 
-@router.get(TRACK + "/versions/{number}", response_model=VersionShape, dependencies=[Depends(reader)])
+@router.get(
+    TRACK + "/versions/{number}",
+    response_model=VersionShape,
+    dependencies=[Depends(reader)],
+    openapi_extra=takes(*VIEW),
+)
 async def get_version(request: Request, track_id: UUID, number: Number) -> Response:
     """Show one version: why it was made, by whom, its figures and its files."""
     document = await track_document(request, track_id)
@@ -58,6 +69,7 @@ async def _makers(request: Request, document: Document) -> dict[str, str]:
     TRACK + "/versions/{number}/{artefact}",
     response_class=Response,
     dependencies=[Depends(reader)],
+    openapi_extra=takes(*VIEW),
     responses={
         200: {"content": {"application/json": {}}, "description": "The artefact; ETag is its SHA-256"},
         206: {"description": "The bytes asked for with Range"},

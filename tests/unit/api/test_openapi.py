@@ -26,6 +26,18 @@ def test_every_operation_says_what_it_answers_and_how_it_refuses() -> None:
             assert ("security" in operation) == (path not in WITHOUT_TOKEN), told
 
 
+def test_what_a_change_needs_can_be_given_in_the_documentation_page() -> None:
+    paths = json.loads(KEPT.read_text())["paths"]
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            headers = {
+                p["name"]: p["required"] for p in operation.get("parameters", []) if p["in"] == "header"
+            }
+            if method != "get":
+                assert "Idempotency-Key" in headers, f"{method} {path}"
+            assert headers.get("If-Match", False) == (method in ("put", "patch")), f"{method} {path}"
+
+
 def test_every_reference_in_it_leads_somewhere() -> None:
     schema = json.loads(KEPT.read_text())
     for name in {text.split('"')[0] for text in KEPT.read_text().split("#/components/schemas/")[1:]}:
