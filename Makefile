@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: up demo test check soak bench lock clean
+.PHONY: up demo test check soak bench contracts lock clean
 
 up: $(STAMP)
 	$(BIN)/beatledger up
@@ -26,9 +26,12 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m bench
 
+contracts: $(STAMP)
+	$(BIN)/python -m app.contracts docs
+
 # Versions and hashes only: an address would tie the file to one registry.
 lock:
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header -o requirements.lock
 
 # The stamp moves only after everything is in, so an interrupted install is done again.

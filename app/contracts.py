@@ -1,0 +1,28 @@
+"""`make contracts`: writes the long-lived contracts to docs/, where a change of them shows in a diff.
+
+A published event version is never changed: that needs a new version and an upcaster (domain.published).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from analysis.map_document import json_schema
+from api.openapi import document
+from domain.events import REGISTRY
+from domain.published import publish
+
+
+def write(docs: Path) -> None:
+    """Write events.json, openapi.json and the Genesis Map's schema. Raises ShapeChanged."""
+    events = docs / "events.json"
+    published = publish(REGISTRY, json.loads(events.read_text()))
+    events.write_text(json.dumps(published, indent=2, sort_keys=True) + "\n")
+    (docs / "openapi.json").write_text(document())
+    (docs / "schemas" / "genesis-map-4.0.0.json").write_bytes(json_schema())
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
