@@ -6,8 +6,8 @@ rule no longer allows what the winner did already, is given the winner's answer.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
@@ -84,15 +84,11 @@ class Pipeline:
         return await self._repeated(stored)
 
     async def _race(self, run: _Run) -> Answer:
-        for attempt in itertools.count():
-            try:
+        # With an If-Match there is no second chance: the reload finds it stale.
+        for _ in range(RETRIES):
+            with suppress(RevisionConflict):
                 return await self._attempt(run)
-            except RevisionConflict as conflict:
-                if run.issue.if_match is not None:
-                    raise Stale(run.issue.if_match, conflict.actual) from conflict
-                if attempt == RETRIES:
-                    raise
-        raise AssertionError  # pragma: no cover
+        return await self._attempt(run)
 
     async def _attempt(self, run: _Run) -> Answer:
         handler, command = run.handler, run.command

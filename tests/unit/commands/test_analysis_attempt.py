@@ -10,6 +10,7 @@ import pytest
 
 from analysis.result import Analysed
 from commands.analysis.attempt import Attempt
+from commands.analysis.patience import heard
 from commands.analysis.reports import command_id
 from commands.ports import UndecodableAudio
 from domain.errors import Unavailable
@@ -293,3 +294,24 @@ async def cancelled_while_running(house: AnalysisHouse, attempt: Attempt) -> Non
     await asyncio.gather(task, return_exceptions=True)
     assert task.cancelled()
     assert house.analyser.cancelled == 1
+
+
+@pytest.mark.parametrize("steps_between", range(5))
+async def test_a_cancellation_that_comes_with_the_event_is_not_swallowed(steps_between: int) -> None:
+    """As wait_for() does in Python 3.11: a loop that was cancelled would go on for ever."""
+    event = asyncio.Event()
+
+    async def loop() -> None:
+        while True:
+            await heard(event, 5)
+            event.clear()
+
+    looping = asyncio.create_task(loop())
+    await asyncio.sleep(0.01)
+    event.set()
+    for _ in range(steps_between):
+        await asyncio.sleep(0)
+    looping.cancel()
+    ended, _ = await asyncio.wait({looping}, timeout=0.2)
+    looping.cancel()
+    assert ended

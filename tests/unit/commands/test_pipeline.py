@@ -234,9 +234,9 @@ async def test_a_key_used_for_another_upload_is_refused(house: House, change: di
 
 async def test_a_key_used_for_another_command_is_refused(house: House):
     await house.given_a_track()
-    await house.issue(c.ArchiveTrack(track_id=t.TRACK), command_id=KEY)
+    await house.issue(c.CancelAnalysis(track_id=t.TRACK, job_id=t.JOB_1), command_id=KEY)
     with pytest.raises(KeyReused):
-        await house.issue(c.RequestAnalysis(track_id=t.TRACK), command_id=KEY)
+        await house.issue(c.RequeueAnalysis(track_id=t.TRACK, job_id=t.JOB_1), command_id=KEY)
 
 
 async def test_two_of_one_key_at_once_append_once_and_hear_the_same(house: House):

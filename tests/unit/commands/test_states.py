@@ -117,6 +117,17 @@ async def test_snapshots_are_taken_every_two_hundred_revisions(
     assert (kept and kept[0]) == expected
 
 
+async def test_a_restart_alone_is_no_reason_for_a_snapshot(store: MemoryStore, snapshots: MemorySnapshots):
+    grown(store, 300)
+    for _ in range(2):
+        states = States(store, snapshots)
+        await states.load(TRACK, t.TRACK)
+        await states.close()
+        grown(store, len(store.log) + 50)
+    assert snapshots.kept[t.TRACK][0] == 300
+    assert len(store.log) == 400
+
+
 async def test_a_snapshot_of_another_fold_is_not_used(store: MemoryStore, snapshots: MemorySnapshots):
     grown(store, 300)
     states = States(store, snapshots)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -13,7 +15,7 @@ from analysis.genesis_map import hash_of
 from analysis.result import Agreement, Analysed
 from commands.issue import Answer, Caller, Issue
 from commands.scores import TOO_FEW_TO_SCORE
-from domain.errors import Invalid, NotFound, Rejected
+from domain.errors import Invalid, KeyReused, NotFound, Rejected
 from domain.track import commands as c
 from domain.track.edits import Edit, ExplicitBeats, Offset, Reshape
 from tests.unit.commands.house import House
@@ -301,6 +303,29 @@ async def test_an_analysis_without_agreement_has_no_figures(studio: Studio):
     await studio.complete(silent)
     assert studio.score() == ("self-agreement", None, None)
     assert studio.last["warnings"] == ["silent"]
+
+
+# Handed in twice
+
+
+async def test_a_result_handed_in_again_is_the_same_whatever_it_took(studio: Studio):
+    command = t.complete().model_copy(update={"beats_ms": BEATS, "made": None})
+    issue, prepare = Issue(WORKER, UUID(int=7)), studio.versions.completed(analysed())
+    first = await studio.pipeline.execute(command, issue, prepare)
+    slower = command.model_copy(update={"took_ms": 99.0})
+    again = await studio.pipeline.execute(slower, issue, prepare)
+    assert (again.repeated, again.revision, again.body) == (True, first.revision, {"version": 1})
+    with pytest.raises(KeyReused):
+        await studio.pipeline.execute(command.model_copy(update={"beats_ms": EARLY}), issue, prepare)
+
+
+async def test_a_failure_reported_again_is_the_same_whenever_it_is(studio: Studio):
+    issue = Issue(WORKER, UUID(int=7))
+    await studio.pipeline.execute(t.fail(), issue)
+    later = t.fail().model_copy(update={"failed_at": datetime.now(UTC), "detail": "SIGBUS"})
+    assert (await studio.pipeline.execute(later, issue)).repeated
+    with pytest.raises(KeyReused):
+        await studio.pipeline.execute(t.fail(code="timed_out"), issue)
 
 
 # When it is not made
