@@ -48,6 +48,7 @@ class Children:
         self._idle: asyncio.LifoQueue[_Child | None] = asyncio.LifoQueue()
         for _ in range(size):
             self._idle.put_nowait(None)
+        self._returning: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Children:
         await self.start()
@@ -91,7 +92,14 @@ class Children:
             assert isinstance(result, returns), f"{function} returned {type(result)}"
             return result
         finally:
-            self._idle.put_nowait(await _released(child))
+            returning = asyncio.create_task(self._give_back(child))
+            self._returning.add(returning)
+            returning.add_done_callback(self._returning.discard)
+            # A second cancellation ends this wait, but must not lose the child's place.
+            await asyncio.shield(returning)
+
+    async def _give_back(self, child: _Child | None) -> None:
+        self._idle.put_nowait(await _released(child))
 
 
 async def _ready(child: _Child | None) -> _Child:

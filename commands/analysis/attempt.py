@@ -15,7 +15,7 @@ from typing import Any, Literal
 import structlog
 
 from analysis.result import Analysed
-from commands.analysis.patience import to_the_end, until_there
+from commands.analysis.patience import heard, to_the_end, until_there
 from commands.analysis.reports import Report, Reports
 from commands.handler import Prepare
 from commands.ports import Analyser, AnalysisCrashed, Artefacts, ClaimedJob, JobQueue, UndecodableAudio
@@ -163,8 +163,7 @@ class Attempt:
     async def _hold_lease(self) -> None:
         beat_s = self._bench.queue.lease_s / _BEATS_PER_LEASE
         while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._progressed.wait(), beat_s)
+            await heard(self._progressed, beat_s)
             self._progressed.clear()
             # While the queue is away nobody can say that the job was lost; its track will.
             with suppress(Unavailable):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import structlog
@@ -44,3 +45,11 @@ async def to_the_end(work: Coroutine[Any, Any, _T]) -> _T:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         raise
+
+
+async def heard(event: asyncio.Event, within_s: float) -> None:
+    """Return when the event is set, or when so much time has passed."""
+    # Not wait_for(): in Python 3.11 it swallows a cancellation that comes with the event.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await event.wait()

@@ -6,13 +6,12 @@ import asyncio
 import os
 import secrets
 import socket
-from contextlib import suppress
 from uuid import UUID
 
 import structlog
 
 from commands.analysis.attempt import Attempt, Workbench, failure
-from commands.analysis.patience import to_the_end, until_there
+from commands.analysis.patience import heard, to_the_end, until_there
 from commands.analysis.rate import RateLimit
 from commands.ports import ClaimedJob
 from domain.errors import KeyReused, LedgerError, Rejected
@@ -52,7 +51,7 @@ class AnalysisWorker:
         """End the job's child if it runs here: its stream and its row have said that it is over."""
         for task, attempt in self._in_hand.items():
             if attempt.claimed.job.job_id == job_id:
-                task.cancel()
+                _cancel_once(task)
 
     async def run(self) -> None:
         """Work until cancelled; then what is in hand goes back to the queue, to be taken over at once."""
@@ -69,8 +68,7 @@ class AnalysisWorker:
             await self._free.acquire()
             await asyncio.sleep(self._rate.wait_s(clock()))
             while not await to_the_end(self._take()):
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._announced.wait(), POLL_S)
+                await heard(self._announced, POLL_S)
             self._rate.begun(clock())
 
     async def _take(self) -> bool:
@@ -123,7 +121,13 @@ class AnalysisWorker:
     async def _give_back(self) -> None:
         in_hand = dict(self._in_hand)
         for task in in_hand:
-            task.cancel()
+            _cancel_once(task)
         await asyncio.gather(*in_hand, return_exceptions=True)
         for attempt in in_hand.values():
             await attempt.give_back()
+
+
+def _cancel_once(task: asyncio.Task[None]) -> None:
+    # A second cancellation would cut off how the first one ends the child.
+    if not task.cancelling():
+        task.cancel()
