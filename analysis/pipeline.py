@@ -142,7 +142,7 @@ class _Run:
 
 def _centred(samples: Floats) -> Floats:
     """Take out the DC offset, which would count as sound."""
-    return (samples - np.mean(samples, dtype=np.float64)).astype(np.float32) if len(samples) else samples
+    return samples - np.float32(np.mean(samples, dtype=np.float64)) if len(samples) else samples
 
 
 def _sounding(samples: Floats) -> NDArray[np.bool_]:

@@ -64,8 +64,7 @@ def _closest_period(beats: Doubles) -> float:
     steps = int(np.clip(np.ceil(_SEARCH * span / 0.05), 20, 2000))
     for width in (_SEARCH, _SEARCH / steps):
         tried = mean * (1 + width * np.linspace(-1, 1, 2 * steps + 1))
-        fit = np.abs(np.exp(4j * np.pi * np.outer(1 / tried, beats)).sum(axis=1))
-        mean = float(tried[fit.argmax()])
+        mean = float(tried[np.argmax([abs(np.exp(4j * np.pi / period * beats).sum()) for period in tried])])
         steps = 20
     return mean
 

@@ -55,7 +55,7 @@ def _autocorrelations(onsets: Floats) -> Doubles:
     """Autocorrelate Hann windows centred every second.
 
     The taper's own falling off with lag is left in. Dividing it out gives the long lags full weight and
-    halves fast songs: 15 tempo errors on the synthetic set became 9, and 180 BPM metal came right.
+    halves fast songs: of 84 songs (80 synthetic) 13 came out an octave off with it, 9 without.
     """
     padded = np.pad(onsets.astype(np.float64), _WINDOW_FRAMES // 2)
     windows = sliding_window_view(padded, _WINDOW_FRAMES)[::_STEP_FRAMES]
