@@ -17,7 +17,8 @@ song = synthesise("rock", 118, 30, seed=4, sample_rate=22_050)
 found = analyse(song.samples, Settings(), lambda _stage, _percent: None)
 agreed = found.agreement
 metrics = GlobalMetrics(found.duration_ms, found.bpm, agreed.f_measure, agreed.cemgil)
-made = render(found, track_id="t", version=1, filename="f", timestamp="t", audio_sha256="ab" * 32, metrics=metrics)
+about = {"track_id": "t", "version": 1, "filename": "f", "timestamp": "t", "audio_sha256": "ab" * 32}
+made = render(found, **about, metrics=metrics)
 print(made.map_sha256)
 """
 
