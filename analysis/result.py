@@ -43,7 +43,8 @@ class Analysed:
     `engine` names the tracker with its version, `settings` everything that determined the result (as JSON).
     `layers` is the map's `layers` object as JSON-ready data, rounded. `agreement` and `bpm` are None where
     the recording does not support them (silence, fewer than about eight beats), with a warning that says so.
-    `stage_ms` is the run's own time by stage and never part of a hash.
+    `stage_ms` is the run's own time by stage and never part of a hash. `peaks` are the waveform's peaks, the
+    binary files of `analysis.peaks` one after another, finest zoom first; empty where nobody made them.
     """
 
     engine: str
@@ -56,3 +57,4 @@ class Analysed:
     agreement: Agreement | None
     warnings: tuple[str, ...] = ()
     stage_ms: Mapping[str, float] = field(default_factory=dict[str, float])
+    peaks: bytes = b""

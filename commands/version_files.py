@@ -1,17 +1,39 @@
-"""The files of a track version beside its map: its figures in full, and the manifest of what there is."""
+"""The files of a track version: map, figures, graph, waveform, timings, and the manifest of them all."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
 
-from analysis.result import Agreement
+from analysis.genesis_map import RenderedMap, read_map
+from analysis.graph_template import graph_template
+from analysis.result import Agreement, Analysed
+from analysis.stage_timings import speedscope
+from commands.waveform import as_json
 from domain.track import commands as c
 from domain.track import events as e
 
-MAP, METRICS, MANIFEST = "genesis-map", "metrics", "manifest"
-JSON = "application/json"
+MAP, METRICS, GRAPH, MANIFEST = "genesis-map", "metrics", "graph-template", "manifest"
+PEAKS, PEAKS_BINARY, TIMINGS = "peaks", "peaks-binary", "timings"
+OF_THE_AUDIO = (PEAKS, PEAKS_BINARY)
+"""Files that no grid changes: a correction's version has those of the analysis it corrects."""
+
+JSON, BINARY = "application/json", "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFile:
+    """A file of a version that is yet to be stored."""
+
+    content: bytes
+    media_type: str = JSON
+
+
+Files = Mapping[str, VersionFile]
+"""By artefact name."""
 
 
 class MetricsFile(e.Metrics, frozen=True, kw_only=True):
@@ -46,6 +68,23 @@ class Manifest(msgspec.Struct, frozen=True):
     map_sha256: str
     warnings: tuple[str, ...]
     firmware_min_version: str
+
+
+def files_of_grid(rendered: RenderedMap) -> Files:
+    """Return what every version has of its own grid: the map, and the graph that devices walk."""
+    graph = graph_template(read_map(rendered.content))
+    return {MAP: VersionFile(rendered.content), GRAPH: VersionFile(msgspec.json.encode(graph))}
+
+
+def files_of_analysis(analysed: Analysed, filename: str) -> Files:
+    """Return what an analysis alone can tell: the waveform, and how long each stage took."""
+    files: dict[str, VersionFile] = {}
+    if analysed.peaks:
+        files[PEAKS] = VersionFile(as_json(analysed.peaks))
+        files[PEAKS_BINARY] = VersionFile(analysed.peaks, BINARY)
+    if analysed.stage_ms:
+        files[TIMINGS] = VersionFile(speedscope(filename, analysed.stage_ms))
+    return files
 
 
 def manifest(track_id: UUID, made: c.Made) -> Manifest:

@@ -7,20 +7,32 @@ leaves no file, and the rules stand in one place.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
 
 from analysis import genesis_map
-from analysis.genesis_map import RenderedMap
 from analysis.result import Agreement, Analysed
 from commands.handler import Prepare
 from commands.ports import Artefacts
 from commands.scores import basis, figures, global_metrics, warnings_with
-from commands.version_files import JSON, MANIFEST, MAP, METRICS, Manifest, MetricsFile, manifest, metrics_file
+from commands.version_files import (
+    MANIFEST,
+    MAP,
+    METRICS,
+    OF_THE_AUDIO,
+    Files,
+    Manifest,
+    MetricsFile,
+    VersionFile,
+    files_of_analysis,
+    files_of_grid,
+    manifest,
+    metrics_file,
+)
 from domain.track import commands as c
 from domain.track import events as e
 from domain.track.decider import decide, ready
@@ -31,16 +43,21 @@ V = TypeVar("V", c.CompleteAnalysis, c.ApplyBeatOverride, c.RevertBeatOverride, 
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A version, scored and rendered but not stored yet; `agreement` is that of its very grid, if known."""
+    """A version, scored and rendered but not stored yet; `agreement` is that of its very grid, if known.
+
+    `files` are to be stored, `kept` are those of an earlier version that are this one's too.
+    """
 
     metrics: e.Metrics
     agreement: Agreement | None
-    rendered: RenderedMap
+    map_sha256: str
     warnings: tuple[str, ...]
+    files: Files
+    kept: Mapping[str, e.Artefact] = field(default_factory=dict[str, e.Artefact])
 
 
 @dataclass(frozen=True, slots=True)
-class _Files:
+class _Left:
     """What an analysis left: every later version with its layers is made from these."""
 
     map: bytes
@@ -75,8 +92,8 @@ class Versions:
         """Prepare an override, a revert or a reference: the latest analysis' map with a grid and figures."""
         event = _rehearsed(state, command)
         track = ready(state)
-        files = await self._files(track.machine)
-        draft = await asyncio.to_thread(self._corrected, track, command, event, files)
+        left = await self._left(track.machine)
+        draft = await asyncio.to_thread(self._corrected, track, command, event, left)
         return await self._made(command, event.version, draft)
 
     def _analysed(
@@ -94,18 +111,22 @@ class Versions:
             audio_sha256=state.profile.audio_sha256,
             metrics=global_metrics(metrics),
         )
-        return _Draft(metrics, analysed.agreement, rendered, warnings_with(metrics, analysed.warnings))
+        return _Draft(
+            metrics,
+            analysed.agreement,
+            rendered.map_sha256,
+            warnings_with(metrics, analysed.warnings),
+            {**files_of_grid(rendered), **files_of_analysis(analysed, state.profile.filename)},
+        )
 
-    def _corrected(
-        self, track: Ready, command: c.TrackCommand, event: e.VersionMade, files: _Files
-    ) -> _Draft:
+    def _corrected(self, track: Ready, command: c.TrackCommand, event: e.VersionMade, left: _Left) -> _Draft:
         # What the analysis says of its grid it says of no other.
         own = event.beats_ms == track.machine.beats_ms
-        agreement = files.metrics.agreement if own else None
+        agreement = left.metrics.agreement if own else None
         given = basis(track, command, event.beats_ms)
-        metrics = figures(files.metrics.duration_ms, event.beats_ms, given, agreement)
+        metrics = figures(left.metrics.duration_ms, event.beats_ms, given, agreement)
         rendered = genesis_map.with_grid(
-            files.map,
+            left.map,
             version=event.version,
             timestamp=self._now(),
             beats_ms=event.beats_ms,
@@ -113,17 +134,22 @@ class Versions:
             metrics=global_metrics(metrics),
         )
         return _Draft(
-            metrics, agreement, rendered, warnings_with(metrics, files.manifest.warnings if own else ())
+            metrics,
+            agreement,
+            rendered.map_sha256,
+            warnings_with(metrics, left.manifest.warnings if own else ()),
+            files_of_grid(rendered),
+            {name: track.machine.artefacts[name] for name in OF_THE_AUDIO if name in track.machine.artefacts},
         )
 
     def _now(self) -> str:
         return self._clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
-    async def _files(self, version: Version) -> _Files:
+    async def _left(self, version: Version) -> _Left:
         content = await asyncio.gather(
             *(self._artefacts.get(version.artefacts[name].sha256) for name in (MAP, METRICS, MANIFEST))
         )
-        return _Files(
+        return _Left(
             content[0],
             msgspec.json.decode(content[1], type=MetricsFile),
             msgspec.json.decode(content[2], type=Manifest),
@@ -135,20 +161,24 @@ class Versions:
             version=version,
             metrics=draft.metrics,
             artefacts={
-                MAP: await self._stored(draft.rendered.content),
-                METRICS: await self._stored(msgspec.json.encode(metrics)),
+                **draft.kept,
+                **await self._stored({**draft.files, METRICS: VersionFile(msgspec.json.encode(metrics))}),
             },
-            map_sha256=draft.rendered.map_sha256,
+            map_sha256=draft.map_sha256,
             warnings=draft.warnings,
             firmware_min_version=self._firmware_min_version,
         )
-        listed = await self._stored(msgspec.json.encode(manifest(command.track_id, made)))
-        made = msgspec.structs.replace(made, artefacts={**made.artefacts, MANIFEST: listed})
+        listed = VersionFile(msgspec.json.encode(manifest(command.track_id, made)))
+        stored = await self._stored({MANIFEST: listed})
+        made = msgspec.structs.replace(made, artefacts={**made.artefacts, **stored})
         return command.model_copy(update={"made": made})
 
-    async def _stored(self, content: bytes) -> e.Artefact:
-        stored = await self._artefacts.put(content)
-        return e.Artefact(stored.sha256, stored.bytes, JSON)
+    async def _stored(self, files: Files) -> dict[str, e.Artefact]:
+        stored = await asyncio.gather(*(self._artefacts.put(file.content) for file in files.values()))
+        return {
+            name: e.Artefact(put.sha256, put.bytes, file.media_type)
+            for (name, file), put in zip(files.items(), stored, strict=True)
+        }
 
 
 def _rehearsed(state: Track, command: V) -> e.VersionMade:

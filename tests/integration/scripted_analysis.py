@@ -46,8 +46,14 @@ def analyse(path: Path, settings: Settings, on_progress: Callable[[str, float], 
             time.sleep(600)
         case "refuse":
             raise too_long(1200)
-    rhythm = {"beatGridMs": list(BEATS), "downbeatMs": [], "beatStrength": [1.0] * len(BEATS)}
-    return Analysed("scripted 1", {}, 11_000.0, 120.0, BEATS, (), {"rhythm": rhythm}, None)
+    rhythm = {
+        "source": "analysis",
+        "beatGridMs": list(BEATS),
+        "downbeatMs": [],
+        "beatStrength": [1.0] * len(BEATS),
+    }
+    made_with = {"preset": settings.preset, "bpm_hint": settings.bpm_hint, "engine": settings.engine}
+    return Analysed("scripted 1", made_with, 11_000.0, 120.0, BEATS, (), {"rhythm": rhythm}, None)
 
 
 class ScriptedAnalyser:

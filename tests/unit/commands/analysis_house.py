@@ -28,12 +28,19 @@ AUDIO = b"RIFF a song"
 
 ANALYSED = Analysed(
     engine="beatledger 1",
-    settings={"preset": "edm"},
+    settings={"preset": "edm", "bpm_hint": None, "engine": "beatledger"},
     duration_ms=60_000.0,
     bpm=120.0,
     beats_ms=t.BEATS,
     downbeats_ms=(),
-    layers={"rhythm": {"beatGridMs": list(t.BEATS), "downbeatMs": [], "beatStrength": [1.0] * len(t.BEATS)}},
+    layers={
+        "rhythm": {
+            "source": "analysis",
+            "beatGridMs": list(t.BEATS),
+            "downbeatMs": [],
+            "beatStrength": [1.0] * len(t.BEATS),
+        }
+    },
     agreement=None,
 )
 

@@ -111,7 +111,7 @@ async def test_audio_that_is_gone_fails_the_attempt(house: AnalysisHouse) -> Non
 
 async def test_a_result_the_log_does_not_take_fails_the_attempt(house: AnalysisHouse) -> None:
     async def too_much(on_progress: Callable[[str, float], None]) -> Analysed:
-        return replace(ANALYSED, settings={"notes": "x" * 600_000})
+        return replace(ANALYSED, settings={**ANALYSED.settings, "notes": "x" * 600_000})
 
     house.analyser.do = too_much
     await Attempt(house.bench, await house.given_a_track()).run()

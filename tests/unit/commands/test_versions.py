@@ -9,9 +9,13 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+import msgspec
+import numpy as np
 import pytest
 
 from analysis.genesis_map import hash_of
+from analysis.graph_document import GraphTemplate, validate
+from analysis.peaks import peaks
 from analysis.result import Agreement, Analysed
 from commands.issue import Answer, Caller, Issue
 from commands.scores import TOO_FEW_TO_SCORE
@@ -26,6 +30,7 @@ pytestmark = pytest.mark.anyio
 WORKER = Caller("service:analysis", frozenset({"service"}))
 BEATS = tuple(500.0 * n for n in range(1, 41))
 EARLY = tuple(ms - 30.0 for ms in BEATS)
+WAVEFORM = b"".join(zoom.binary() for zoom in peaks(np.linspace(-0.5, 0.5, 5000, dtype=np.float32)))
 AGREEMENT = Agreement(0.97, 0.91, ("superflux-median", "aubio-kl"), 78)
 
 
@@ -49,8 +54,14 @@ def analysed(beats: tuple[float, ...] = BEATS, **change: Any) -> Analysed:
         },
         agreement=AGREEMENT,
         warnings=("the metre is assumed",),
+        stage_ms={"decoding": 300.0, "beats": 60.5},
+        peaks=WAVEFORM,
     )
     return dataclasses.replace(result, **change)
+
+
+LISTED = ("genesis-map", "graph-template", "metrics", "peaks", "peaks-binary", "timings")
+MEDIA_TYPES = {"peaks-binary": "application/octet-stream"}
 
 
 class Studio(House):
@@ -151,13 +162,13 @@ async def test_the_map_is_stored_under_its_number_with_its_own_hash(ready: Studi
 
 async def test_every_file_is_named_by_its_content(ready: Studio):
     artefacts = ready.last["artefacts"]
-    assert artefacts.keys() == {"genesis-map", "metrics", "manifest"}
-    for told in artefacts.values():
+    assert artefacts.keys() == {*LISTED, "manifest"}
+    for name, told in artefacts.items():
         content = ready.artefacts.kept[told["sha256"]]
         assert told == {
             "sha256": sha256(content).hexdigest(),
             "bytes": len(content),
-            "media_type": "application/json",
+            "media_type": MEDIA_TYPES.get(name, "application/json"),
         }
 
 
@@ -173,9 +184,9 @@ async def test_the_manifest_lists_the_other_files(ready: Studio):
                 "path": f"tracks/{t.TRACK}/versions/1/{name}",
                 "size": artefacts[name]["bytes"],
                 "sha256": artefacts[name]["sha256"],
-                "media_type": "application/json",
+                "media_type": MEDIA_TYPES.get(name, "application/json"),
             }
-            for name in ("genesis-map", "metrics")
+            for name in LISTED
         ],
         "map_sha256": ready.last["map_sha256"],
         "warnings": ["the metre is assumed"],
@@ -207,6 +218,68 @@ async def test_an_overridden_map_has_the_grid_of_its_event(ready: Studio):
     assert ready.last["metrics"]["bpm"] == 60.0
     assert ready.file("genesis-map")["globalMetrics"]["bpm"] == 60.0
     assert ready.file("genesis-map")["version"] == 2
+
+
+# The files beside the map
+
+
+def graph_of(studio: Studio) -> GraphTemplate:
+    """The last version's graph, read by the types its schema is made of, and walked."""
+    graph = msgspec.convert(studio.file("graph-template"), GraphTemplate)
+    validate(graph)
+    return graph
+
+
+async def test_the_graph_is_that_of_the_versions_own_map(ready: Studio):
+    first = graph_of(ready)
+    assert (first.track_id, first.version) == (str(t.TRACK), 1)
+    assert first.map_sha256 == ready.last["map_sha256"]
+    assert [node.kind for node in first.nodes] == ["song", "section"]
+    await ready.override(ExplicitBeats(beats_ms=BEATS, downbeats_ms=BEATS[::4]))
+    second = graph_of(ready)
+    assert (second.version, second.map_sha256) == (2, ready.last["map_sha256"])
+    assert [node.start_ms for node in second.nodes if node.kind == "bar"] == list(BEATS[::4])
+
+
+async def test_every_version_has_a_graph_and_the_waveform_of_its_audio(ready: Studio):
+    first = ready.last["artefacts"]
+    for make in (lambda: ready.override(Reshape(edit="halve")), ready.revert, lambda: ready.refer(BEATS)):
+        await make()
+        artefacts = ready.last["artefacts"]
+        assert artefacts.keys() == first.keys() - {"timings"}
+        assert graph_of(ready).version == ready.last["version"]
+        for name in ("peaks", "peaks-binary"):
+            assert artefacts[name] == first[name]
+        listed = {entry["name"]: entry["sha256"] for entry in ready.file("manifest")["artefacts"]}
+        assert listed == {n: artefact["sha256"] for n, artefact in artefacts.items() if n != "manifest"}
+
+
+async def test_the_waveform_says_the_same_in_both_forms(ready: Studio):
+    assert ready.artefacts.kept[ready.last["artefacts"]["peaks-binary"]["sha256"]] == WAVEFORM
+    zooms = ready.file("peaks")["zooms"]
+    assert [zoom["samples_per_pixel"] for zoom in zooms] == [256, 1024, 4096, 16_384]
+    expected = [zoom.json() for zoom in peaks(np.linspace(-0.5, 0.5, 5000, dtype=np.float32))]
+    assert zooms == [json.loads(zoom) for zoom in expected]
+
+
+async def test_the_timings_are_those_of_the_run(ready: Studio):
+    document = ready.file("timings")
+    assert document["name"] == "song.wav"
+    assert [frame["name"] for frame in document["shared"]["frames"]] == ["decoding", "beats"]
+    assert document["profiles"][0]["endValue"] == 360.5
+
+
+async def test_a_run_that_told_neither_has_neither_waveform_nor_timings(studio: Studio):
+    await studio.complete(analysed(peaks=b"", stage_ms={}))
+    assert studio.last["artefacts"].keys() == {"genesis-map", "graph-template", "metrics", "manifest"}
+    await studio.override(Reshape(edit="halve"))
+    assert studio.last["artefacts"].keys() == {"genesis-map", "graph-template", "metrics", "manifest"}
+
+
+async def test_a_recording_without_a_sample_has_an_empty_waveform(studio: Studio):
+    nothing = b"".join(zoom.binary() for zoom in peaks(np.zeros(0, np.float32)))
+    await studio.complete(analysed(peaks=nothing))
+    assert [zoom["data"] for zoom in studio.file("peaks")["zooms"]] == [[], [], [], []]
 
 
 # What it is scored against
