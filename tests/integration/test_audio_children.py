@@ -151,6 +151,20 @@ async def test_a_cancelled_job_ends_its_child(children: Children, tmp_path: Path
     assert await run(children, "double", 2) == 4
 
 
+async def test_a_job_cancelled_again_while_its_child_ends_gives_its_place_back(
+    children: Children, tmp_path: Path
+) -> None:
+    """As when a cancel and a stop come together: the next job would wait for a lost place for ever."""
+    job = asyncio.create_task(run(children, "sleep_noting_pid", tmp_path / "pid", 60))
+    await pid_in(tmp_path / "pid")
+    job.cancel()
+    await asyncio.sleep(0)
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    assert await asyncio.wait_for(run(children, "double", 2), 10) == 4
+
+
 async def test_a_job_cancelled_while_it_waits_takes_nobodys_child(children: Children, tmp_path: Path) -> None:
     first = asyncio.create_task(run(children, "sleep_noting_pid", tmp_path / "pid", 0.5))
     await pid_in(tmp_path / "pid")
