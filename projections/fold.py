@@ -74,9 +74,13 @@ def _next(
 
 def _current(registry: Registry, recorded: Recorded) -> Recorded:
     """Return the event with its data in the current schema version, proven to fit it."""
-    data = registry.upcast(recorded)
+    kind = registry.types.get(recorded.type)
+    if kind is None or recorded.schema_version != kind.version:
+        data = registry.upcast(recorded)
+        kind = registry.types[recorded.type]
+        recorded = replace(recorded, data=data, schema_version=kind.version)
     try:
-        msgspec.convert(data, registry.types[recorded.type].shape)
+        msgspec.convert(recorded.data, kind.shape)
     except msgspec.ValidationError as error:
         raise UnknownEvent(f"{recorded.type} at position {recorded.position}: {error}") from error
-    return replace(recorded, data=data, schema_version=registry.types[recorded.type].version)
+    return recorded

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 
 import structlog
 
@@ -18,6 +19,7 @@ from domain.registry import Registry
 from projections.documents import Change, DocumentStore, Generation, GenerationGone, Stored, Unwritable
 from projections.fold import fold, park
 from projections.progress import Progress
+from projections.read_ahead import with_read_ahead
 from projections.view import View
 
 BATCH = 500
@@ -51,10 +53,14 @@ class Projector:
         failures = 0
         while True:
             try:
-                async with log.subscribe(self._generation.group, self._view.categories, BATCH) as batches:
-                    async for batch in batches:
-                        await self.handle(batch)
-                        await batches.commit()
+                async with (
+                    log.subscribe(self._generation.group, self._view.categories, BATCH) as subscription,
+                    aclosing(with_read_ahead(subscription, full=BATCH)) as batches,
+                ):
+                    async for handed in batches:
+                        await self.handle(handed.batch)
+                        if handed.last_read:
+                            await subscription.commit()
                         failures = 0
             except GenerationGone:
                 self._log.info("projector.retired")

@@ -15,7 +15,8 @@ def apply(document: Document | None, recorded: Recorded) -> Document | None:
     """Fold a track's event into its row."""
     if document is None:
         return _findable(uploaded(recorded)) if recorded.type == "track.uploaded" else None
-    return _findable(moved(document, recorded))
+    row = moved(document, recorded)
+    return _findable(row) if recorded.type == "track.described" else row
 
 
 def _findable(row: Document) -> Document:

@@ -49,7 +49,9 @@ class View:
 
 def timestamp(at: datetime) -> str:
     """Return RFC 3339 in UTC, always with microseconds: texts then sort as the times do."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if at.utcoffset():
+        at = at.astimezone(UTC)
+    return at.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def folded_text(*texts: str | None) -> str:
