@@ -58,12 +58,13 @@ async def test_even_without_an_end_in_sight_a_commit_is_due_from_time_to_time() 
 
 
 async def test_a_handler_that_fails_ends_the_reading_too() -> None:
+    before = asyncio.all_tasks()
     with pytest.raises(ZeroDivisionError):
         async with aclosing(with_read_ahead(Batches(3), full=3)) as batches:
             async for _ in batches:
                 await asyncio.sleep(0.001)
                 raise ZeroDivisionError
-    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+    assert asyncio.all_tasks() == before
 
 
 async def test_a_task_that_swallows_a_cancellation_is_ended_all_the_same() -> None:
