@@ -12,7 +12,7 @@ demo: $(STAMP)
 	$(BIN)/beatledger demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest -n 3 -m "not soak"
 
 soak: $(STAMP)
 	$(BIN)/python -m pytest -m soak --timeout 3600

@@ -20,6 +20,7 @@ from commands.analysis.consumer import AnalysisConsumer
 from commands.analysis.reports import Reports
 from commands.analysis.worker import AnalysisWorker, worker_name
 from commands.pipeline import Pipeline
+from commands.references import References
 from commands.states import States
 from commands.tracks import track_handlers
 from commands.upload import Uploads
@@ -58,9 +59,17 @@ class Application:
             try:
                 yield
             finally:
-                for loop in loops:
-                    loop.cancel()
+                await _end(loops)
         await self.states.close()
+
+
+async def _end(loops: list[asyncio.Task[None]]) -> None:
+    # Told again until it has ended: what a loop waits on may swallow a cancellation (in Python 3.11
+    # asyncio.wait_for() does, and libraries use it).
+    while running := [loop for loop in loops if not loop.done()]:
+        for loop in running:
+            loop.cancel()
+        await asyncio.wait(running, timeout=2.0)
 
 
 def assemble(settings: Settings, ports: Ports) -> Application:
@@ -80,6 +89,7 @@ def assemble(settings: Settings, ports: Ports) -> Application:
     services = Services(
         pipeline=pipeline,
         uploads=Uploads(pipeline, ports.artefacts, ports.analyser, sniff),
+        references=References(states),
         views=views,
         events=ports.events,
         jobs=ports.jobs,

@@ -115,7 +115,9 @@ class TailSubscription:
                 yield batch
                 continue
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._rung.wait(), wait_s)
+                # Not wait_for(): in Python 3.11 it swallows a cancellation that comes with the ring.
+                async with asyncio.timeout(wait_s):
+                    await self._rung.wait()
             wait_s = min(wait_s * 2, _POLL_S[1])
 
     async def commit(self) -> None:

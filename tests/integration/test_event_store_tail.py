@@ -128,3 +128,18 @@ async def _head(ledger: Ledger) -> int:
             return await ledger.store.head()
         except Unavailable:
             assert time.monotonic() < deadline
+
+
+async def test_a_reader_that_is_cancelled_as_the_bell_rings_ends(database: Access) -> None:
+    """asyncio.wait_for() swallowed such a cancellation in Python 3.11, and the reader read on for ever."""
+    async with open_ledger(database.serving) as ledger:
+        await ledger.log.start_group("reader", {"0": 0})
+        for steps in [0, 1, 2, 3, 4] * 4:
+            reader = asyncio.create_task(_follow(ledger, []))
+            await asyncio.sleep(0.05)
+            ledger.bell.ring()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            reader.cancel()
+            done, _ = await asyncio.wait([reader], timeout=2)
+            assert done, f"cancelled {steps} steps after the ring, the reader reads on"

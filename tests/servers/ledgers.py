@@ -25,6 +25,7 @@ class Ledger:
     log: PostgresLog
     queue: AppendQueue
     pool: Pool
+    bell: FlushBell
 
 
 @asynccontextmanager
@@ -34,7 +35,8 @@ async def open_ledger(serving: str, deadline_s: float = 5.0) -> AsyncGenerator[L
     queue = AppendQueue(serving, bell.ring)
     async with make_pool(serving) as pool:
         try:
-            yield Ledger(PostgresEventStore(queue, pool, deadline_s), PostgresLog(pool, bell), queue, pool)
+            store = PostgresEventStore(queue, pool, deadline_s)
+            yield Ledger(store, PostgresLog(pool, bell), queue, pool, bell)
         finally:
             queue.close(patience_s=1.0)
 
