@@ -7,7 +7,7 @@ import sys
 import typer
 
 from adapters.postgres.cannot_start import CannotStart
-from app.cli import audit, demo, jobs, projections, server
+from app.cli import analyse, audit, demo, jobs, projections, server
 from domain.errors import LedgerError
 
 cli = typer.Typer(
@@ -19,6 +19,7 @@ cli.command("up")(server.up)
 cli.command("migrate")(server.migrate)
 cli.command("token")(server.token)
 cli.command("demo")(demo.demo)
+cli.command("analyse")(analyse.analyse)
 cli.add_typer(projections.cli, name="projections")
 cli.add_typer(jobs.cli, name="jobs")
 cli.add_typer(audit.cli, name="audit")
