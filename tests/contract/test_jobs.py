@@ -290,7 +290,7 @@ async def test_nothing_is_estimated_when_nobody_takes_the_first_in_line(queue: P
     await queue.record(standing(done, "completed", 5, took_ms=1_000))
     await queue.enqueue(fresh := replace(job(), queued_at=datetime.now(UTC)))
     assert (await the(queue, fresh)).estimated_seconds == pytest.approx(1)
-    await queue.enqueue(ignored := job(age_s=11))
+    await queue.enqueue(ignored := replace(job(), queued_at=datetime.now(UTC) - timedelta(seconds=11)))
     assert (await the(queue, ignored)).estimated_seconds is None
 
 

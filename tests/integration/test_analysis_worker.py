@@ -78,7 +78,7 @@ async def test_an_announced_job_runs_at_once(works: Plant, tmp_path: Path) -> No
         began = asyncio.get_running_loop().time()
         for _ in range(20):
             await works.status((await works.upload(audio(tmp_path, "work")))[1], "completed")
-        assert asyncio.get_running_loop().time() - began < 10
+        assert asyncio.get_running_loop().time() - began < 15
 
 
 async def test_what_fails_in_one_file_fails_that_job_alone(
@@ -164,7 +164,7 @@ async def test_a_job_cancelled_while_it_runs_loses_its_child_at_once(works: Plan
         track, job = await works.upload(song)
         child = await child_of(song)
         await works.ask(c.CancelAnalysis(track_id=track, job_id=job))
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(3):
             while not is_gone(child):
                 await asyncio.sleep(0.01)
         view = await works.status(job, "cancelled")

@@ -79,13 +79,16 @@ def test_without_a_limit_nothing_waits() -> None:
     assert rate.wait_s(1.0) == 0
 
 
-async def test_an_announced_job_does_not_wait_for_the_next_look(house: AnalysisHouse) -> None:
+async def test_an_announced_job_does_not_wait_for_the_next_look(
+    house: AnalysisHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("commands.analysis.worker.POLL_S", 60)
     worker = AnalysisWorker("w1", house.bench)
     async with running(worker):
         await asyncio.sleep(0.05)
         house.queue.jobs = [await house.given_a_track()]
         worker.wake()
-        await until(lambda: house.story[-1] == "analysis_completed", within_s=0.5)
+        await until(lambda: house.story[-1] == "analysis_completed")
 
 
 async def test_a_job_nobody_announced_is_found(house: AnalysisHouse) -> None:
