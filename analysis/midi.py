@@ -6,6 +6,7 @@ Association's RP-001, "Standard MIDI Files 1.0".
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,12 +37,12 @@ class TempoMap:
         """Return the time of every quarter note before `until_ms`."""
         beats: list[float] = []
         at_ms, tick, quarter_us = 0.0, 0, _DEFAULT_TEMPO_US
-        pending = list(self.changes)
+        pending = deque(self.changes)
         while at_ms < until_ms and len(beats) < _MOST_BEATS:
             beats.append(round(at_ms, 3))
             following = len(beats) * self.ticks_per_quarter
             while pending and pending[0].tick < following:
-                change = pending.pop(0)
+                change = pending.popleft()
                 at_ms += (change.tick - tick) / self.ticks_per_quarter * quarter_us / 1000.0
                 tick, quarter_us = change.tick, change.quarter_us
             at_ms += (following - tick) / self.ticks_per_quarter * quarter_us / 1000.0
@@ -63,15 +64,27 @@ def _read(content: bytes) -> TempoMap:
     division = int.from_bytes(content[12:14], "big")
     if division == 0 or division & 0x8000:
         raise MalformedMidi("the file counts in SMPTE frames, not in quarter notes: it has no beats")
+    if int.from_bytes(content[8:10], "big") > 1:
+        raise MalformedMidi("the file holds songs of their own, not the tracks of one (format 2)")
     changes: list[TempoChange] = []
-    at = 8 + int.from_bytes(content[4:8], "big")
-    while at + 8 <= len(content):
-        end = at + 8 + int.from_bytes(content[at + 4 : at + 8], "big")
-        if content[at : at + 4] == b"MTrk":
-            changes += _track_tempi(content[at + 8 : end])
-        at = end
+    for track in _tracks(content):
+        changes += _track_tempi(track)
     by_tick = {change.tick: change for change in changes if change.quarter_us > 0}
     return TempoMap(division, tuple(by_tick[tick] for tick in sorted(by_tick)))
+
+
+def _tracks(content: bytes) -> Iterator[bytes]:
+    """Yield the tracks the header announces, over chunks of other kinds; what follows the last is padding."""
+    at = 8 + int.from_bytes(content[4:8], "big")
+    announced = int.from_bytes(content[10:12], "big")
+    while announced:
+        end = at + 8 + int.from_bytes(content[at + 4 : at + 8], "big")
+        if max(end, at + 8) > len(content):
+            raise MalformedMidi("the MIDI file ends too early")
+        if content[at : at + 4] == b"MTrk":
+            announced -= 1
+            yield content[at + 8 : end]
+        at = end
 
 
 def _track_tempi(track: bytes) -> Iterator[TempoChange]:
@@ -85,17 +98,21 @@ def _track_tempi(track: bytes) -> Iterator[TempoChange]:
             kind = track[at] if status == 0xFF else -1
             length, at = _variable(track, at + (status == 0xFF))
             if kind == 0x51:
+                if length != 3:
+                    raise MalformedMidi(f"a tempo has three bytes, this one has {length}")
                 yield TempoChange(tick, int.from_bytes(track[at : at + length], "big"))
             at += length
+        elif status == 0:
+            raise MalformedMidi("a track begins in the middle of an event")
         else:
             at += 1 if status >> 4 in (0xC, 0xD) else 2
 
 
 def _variable(track: bytes, at: int) -> tuple[int, int]:
-    """Read a variable-length quantity; return it and the place after it."""
+    """Read a variable-length quantity, four bytes at most; return it and the place after it."""
     value = 0
-    while True:
-        value = value << 7 | track[at] & 0x7F
-        at += 1
-        if not track[at - 1] & 0x80:
-            return value, at
+    for place in range(at, at + 4):
+        value = value << 7 | track[place] & 0x7F
+        if not track[place] & 0x80:
+            return value, place + 1
+    raise MalformedMidi("a length or a time has more than four bytes")

@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from api import problem
 from api.pages import routes as pages
-from api.rest import beats, health, history, jobs, tracks, upload, versions
+from api.rest import beats, health, history, jobs, schemas, tracks, upload, versions
 from api.security.guard import Authenticator
 from api.services import Services
 from api.trace import TraceMiddleware
@@ -23,6 +23,7 @@ ROUTERS = (
     versions.router,
     history.router,
     jobs.router,
+    schemas.router,
     health.router,
     pages.router,
 )

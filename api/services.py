@@ -12,6 +12,7 @@ from api.security.guard import Accounts
 from api.security.tokens import TokenVerifier
 from commands.pipeline import Pipeline
 from commands.ports import Artefacts, JobQueue
+from commands.references import References
 from commands.upload import Uploads
 from domain.log import EventStore
 from projections.queries import Views
@@ -33,6 +34,7 @@ class Services:
 
     pipeline: Pipeline
     uploads: Uploads
+    references: References
     views: Views
     events: EventStore
     jobs: JobQueue

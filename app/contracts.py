@@ -9,19 +9,20 @@ import json
 import sys
 from pathlib import Path
 
-from analysis.map_document import json_schema
 from api.openapi import document
+from api.rest.schemas import SCHEMAS
 from domain.events import REGISTRY
 from domain.published import publish
 
 
 def write(docs: Path) -> None:
-    """Write events.json, openapi.json and the Genesis Map's schema. Raises ShapeChanged."""
+    """Write events.json, openapi.json and the schemas of the files devices play from. Raises ShapeChanged."""
     events = docs / "events.json"
     published = publish(REGISTRY, json.loads(events.read_text()))
     events.write_text(json.dumps(published, indent=2, sort_keys=True) + "\n")
     (docs / "openapi.json").write_text(document())
-    (docs / "schemas" / "genesis-map-4.0.0.json").write_bytes(json_schema())
+    for (name, version), schema in SCHEMAS.items():
+        (docs / "schemas" / f"{name}-{version}.json").write_bytes(schema())
 
 
 if __name__ == "__main__":

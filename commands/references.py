@@ -1,53 +1,72 @@
-"""Reference beats as people have them: annotation files of one beat a line, in seconds."""
+"""Reference beats as people have them: text, JAMS or a MIDI tempo map, told apart by what is in the file."""
 
 from __future__ import annotations
 
-import math
-import re
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from uuid import UUID
 
-from domain.errors import Invalid
+from commands.reference_jams import parse_jams
+from commands.reference_midi import parse_tempo_map
+from commands.reference_times import parse_beat_times
+from commands.states import States
+from commands.tracks import TRACK
+from domain.errors import Invalid, NotFound
+from domain.track.commands import UploadReference
 from domain.track.edits import MAX_BEATS
-
-KIND = "beat-times"
-"""The `kind` of a reference in this format, as the event and the map's metricsReference name it."""
+from domain.track.state import Absent
 
 MAX_BYTES = 2_000_000
 
-_COLUMNS = re.compile(r"[\s,;]+")
+
+@dataclass(frozen=True, slots=True)
+class BeatFile:
+    """What a file says: its kind, as the map's metricsReference names it, and its beats in ms."""
+
+    kind: str
+    beats_ms: tuple[float, ...]
 
 
-def parse_beat_times(content: bytes) -> tuple[float, ...]:
-    """Return the beats in ms, rounded to a microsecond, from a text of one time in seconds a line.
+def read_beats(content: bytes, duration_ms: float) -> BeatFile:
+    """Return the beats of a file for a song of this length, rounded to a microsecond. Raises Invalid.
 
-    What follows the time on its line is a label (MIREX, Sonic Visualiser, mir_eval write such files) and is
-    ignored, as are empty lines and those that begin with `#`. Raises Invalid; whether the times suit the
-    track is decided with it.
+    Only a tempo map needs the length: it says how fast the beats are, not how many there are.
     """
     if len(content) > MAX_BYTES:
         raise Invalid("reference_too_long", f"a reference has at most {MAX_BYTES} bytes", "file")
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
+    match content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]:
+        case b"{":
+            found = BeatFile("jams", parse_jams(content))
+        case b"M" if content.startswith(b"MThd"):
+            found = BeatFile("midi-tempo-map", parse_tempo_map(content, duration_ms))
+        case _:
+            found = BeatFile("beat-times", parse_beat_times(content))
+    if len(found.beats_ms) > MAX_BEATS:
         raise Invalid(
-            "reference_not_text", "send a text file, one beat time in seconds a line", "file"
-        ) from error
-    told = ((number, line.strip()) for number, line in enumerate(lines, 1))
-    beats = tuple(_ms(number, line) for number, line in told if line and not line.startswith("#"))
-    if len(beats) > MAX_BEATS:
-        raise Invalid(
-            "beat_count", f"a reference has at most {MAX_BEATS} beats, this has {len(beats)}", "file"
+            "beat_count", f"a reference has at most {MAX_BEATS} beats, this has {len(found.beats_ms)}", "file"
         )
-    return beats
+    return found
 
 
-def _ms(number: int, line: str) -> float:
-    first = _COLUMNS.split(line)[0]
-    try:
-        seconds = float(first)
-    except ValueError:
-        seconds = math.nan
-    if not math.isfinite(seconds):
-        raise Invalid(
-            "reference_line", f"line {number} does not begin with a time in seconds: {first[:40]!r}", "file"
+class References:
+    """Makes commands of reference files, off the event loop: a file may take its reader a second."""
+
+    def __init__(self, states: States) -> None:
+        self._states = states
+
+    async def command(self, track_id: UUID, content: bytes) -> UploadReference:
+        """Return the command that gives a file's beats to a track; whether they suit it is decided then.
+
+        Raises NotFound, Invalid, and what reading the track raises.
+        """
+        state = (await self._states.load(TRACK, track_id)).state
+        if isinstance(state, Absent):
+            raise NotFound(f"there is no track {track_id}")
+        beats = await asyncio.to_thread(read_beats, content, state.profile.duration_ms)
+        return UploadReference(
+            track_id=track_id,
+            kind=beats.kind,
+            sha256=hashlib.sha256(content).hexdigest(),
+            reference_ms=beats.beats_ms,
         )
-    return round(seconds * 1000, 3)

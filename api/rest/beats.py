@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from array import array
 from collections.abc import Sequence
@@ -25,9 +24,9 @@ from api.rest.routing import TRACK, guarded
 from api.rest.tracks import track_document
 from api.security.guard import producer, reader
 from api.services import services_of
-from commands.references import KIND, MAX_BYTES, parse_beat_times
+from commands.references import MAX_BYTES
 from domain.errors import Invalid, NotFound
-from domain.track.commands import ApplyBeatOverride, RevertBeatOverride, UploadReference
+from domain.track.commands import ApplyBeatOverride, RevertBeatOverride
 from projections.view import Document
 
 router = guarded("beats")
@@ -72,14 +71,14 @@ async def version_entry(
 
 
 def _beats(request: Request, entry: Document, revision: int, cache: str) -> Response:
-    if _wants_binary(request):
+    if wants_binary(request):
         body, media_type = packed(entry["beats_ms"]), BINARY
     else:
         body, media_type = msgspec.json.encode(_grid(entry)), "application/json"
     return representation(request, body, revision, media_type, cache, "Authorization, Accept")
 
 
-def _wants_binary(request: Request) -> bool:
+def wants_binary(request: Request) -> bool:
     """Say whether Accept names the binary form and JSON not before it."""
     named = [part.split(";")[0].strip() for part in request.headers.get("accept", "").split(",")]
     return BINARY in named and "application/json" not in named[: named.index(BINARY)]
@@ -144,7 +143,7 @@ _REFERENCE_FORM: dict[str, Any] = {
                     "file": {
                         "type": "string",
                         "format": "binary",
-                        "description": "text: a line per beat that begins with its time in seconds",
+                        "description": "beat times as text, JAMS or MIDI; told apart by content",
                     }
                 },
             }
@@ -160,14 +159,14 @@ _REFERENCE_FORM: dict[str, Any] = {
     openapi_extra=takes(MATCH, KEY, requestBody=_REFERENCE_FORM),
 )
 async def give_reference(request: Request, track_id: UUID) -> Response:
-    """Give the true beats: a new version is scored against them."""
+    """Give the true beats: a new version is scored against them.
+
+    The file is a text with a line for each beat that begins with its time in seconds, a JAMS file (the first
+    annotation of the namespace `beat`), or a MIDI file, whose tempo map gives a beat each quarter note from
+    the start of the audio on.
+    """
     content = await _reference_file(request)
-    command = UploadReference(
-        track_id=track_id,
-        kind=KIND,
-        sha256=hashlib.sha256(content).hexdigest(),
-        reference_ms=parse_beat_times(content),
-    )
+    command = await services_of(request).references.command(track_id, content)
     return command_answer(await services_of(request).pipeline.execute(command, issue_of(request)))
 
 

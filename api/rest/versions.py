@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from api.conditional import known_to_client, representation
 from api.names import names_of
 from api.refusals import RangeNotSatisfiable
-from api.rest.beats import IMMUTABLE, version_entry
+from api.rest.beats import BINARY, IMMUTABLE, version_entry, wants_binary
 from api.rest.headers import VIEW, takes
 from api.rest.models import VersionList, VersionShape
 from api.rest.routing import TRACK, guarded
@@ -26,7 +26,10 @@ from projections.view import Document
 router = guarded("versions")
 
 Number = Annotated[int, Path(ge=1, le=2**31)]
-ArtefactName = Literal["genesis-map", "metrics", "graph-template", "manifest"]
+ArtefactName = Literal["genesis-map", "metrics", "graph-template", "peaks-binary", "timings", "manifest"]
+
+JSON = "application/json"
+_FORMS = {JSON: {"type": "object"}, BINARY: {"type": "string", "format": "binary"}}
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -65,34 +68,68 @@ async def _makers(request: Request, document: Document) -> dict[str, str]:
     return await names_of(services_of(request).accounts, (v["by"] for v in document["versions"]))
 
 
+def _file(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    content = {media_type: {"schema": _FORMS[media_type]} for media_type in media_types}
+    return {
+        200: {"content": content, "description": "The artefact; ETag is its SHA-256"},
+        206: {"description": "The bytes asked for with Range"},
+        304: {"description": "The client has it"},
+    }
+
+
+@router.get(
+    TRACK + "/versions/{number}/peaks",
+    response_class=Response,
+    dependencies=[Depends(reader)],
+    openapi_extra=takes(*VIEW),
+    responses=_file(JSON, BINARY),
+)
+async def get_peaks(request: Request, track_id: UUID, number: Number) -> Response:
+    """Read the waveform for drawing: lowest and highest sample of each stretch, at several zooms.
+
+    Each zoom, the finest first, is in audiowaveform's format 2, 8 bit. JSON has them as `zooms`; with
+    `Accept: application/octet-stream` they come one after the other, each behind a header that tells its
+    length.
+    """
+    name = "peaks-binary" if wants_binary(request) else "peaks"
+    return await _artefact(request, track_id, number, name, "Authorization, Accept")
+
+
 @router.get(
     TRACK + "/versions/{number}/{artefact}",
     response_class=Response,
     dependencies=[Depends(reader)],
     openapi_extra=takes(*VIEW),
-    responses={
-        200: {"content": {"application/json": {}}, "description": "The artefact; ETag is its SHA-256"},
-        206: {"description": "The bytes asked for with Range"},
-        304: {"description": "The client has it"},
-    },
+    responses=_file(JSON, BINARY),
 )
 async def get_artefact(request: Request, track_id: UUID, number: Number, artefact: ArtefactName) -> Response:
-    """Read a version's artefact. Takes Range and If-None-Match."""
+    """Read a version's artefact. Takes Range and If-None-Match.
+
+    Timings (of the run, in speedscope's format) belong to versions that an analysis made.
+    """
+    return await _artefact(request, track_id, number, artefact)
+
+
+async def _artefact(
+    request: Request, track_id: UUID, number: int, name: str, vary: str = "Authorization"
+) -> Response:
     entry = await version_entry(request, track_id, number, "artefact_manifests")
     for file in entry["artefacts"]:
-        if file["name"] == artefact:
-            return await stored_file(request, file["sha256"], file["size"], file["media_type"])
-    raise NotFound(f"version {number} has no {artefact}")
+        if file["name"] == name:
+            return await stored_file(request, file["sha256"], file["size"], file["media_type"], vary)
+    raise NotFound(f"version {number} has no {name}")
 
 
-async def stored_file(request: Request, sha256: str, size: int, media_type: str) -> Response:
+async def stored_file(
+    request: Request, sha256: str, size: int, media_type: str, vary: str = "Authorization"
+) -> Response:
     """Return an artefact, or the part of it that was asked for. Raises RangeNotSatisfiable, NotFound."""
     tag = f'"{sha256}"'
     headers = {
         "ETag": tag,
         "Cache-Control": IMMUTABLE,
         "Accept-Ranges": "bytes",
-        "Vary": "Authorization",
+        "Vary": vary,
         "X-Content-Type-Options": "nosniff",
     }
     if known_to_client(request, tag):

@@ -201,9 +201,9 @@ async def test_an_artefact_is_immutable_and_named_by_its_hash(
 
 
 async def test_what_a_version_does_not_have_is_not_found(producer: httpx2.AsyncClient, song: str) -> None:
-    missing = await producer.get(f"/v1/tracks/{song}/versions/1/graph-template")
+    missing = await producer.get(f"/v1/tracks/{song}/versions/7/manifest")
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
-    assert (await producer.get(f"/v1/tracks/{song}/versions/7/manifest")).status_code == 404
+    assert (await producer.get(f"/v1/tracks/{song}/versions/7/peaks")).status_code == 404
     assert (await producer.get(f"/v1/tracks/{song}/versions/1/secrets")).status_code == 422
     assert (await producer.get(f"/v1/tracks/{song}/versions/0/manifest")).status_code == 422
 

@@ -1,0 +1,61 @@
+"""Beats from JAMS files (Humphrey et al. 2014, "JAMS: a JSON annotated music specification")."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import msgspec
+
+from domain.errors import Invalid
+
+
+class _Observation(msgspec.Struct):
+    time: float
+
+
+class _Columns(msgspec.Struct):
+    """As JAMS writes dense annotations; some tools write all of them so."""
+
+    time: list[float]
+
+
+class _Annotation(msgspec.Struct):
+    namespace: str
+    data: Any = None
+
+
+class _Jams(msgspec.Struct):
+    annotations: list[_Annotation]
+
+
+def parse_jams(content: bytes) -> tuple[float, ...]:
+    """Return the beats of the first annotation of the namespace `beat` that has any, in ms. Raises Invalid.
+
+    Several such annotations are several people's, who need not agree: the first one counts.
+    """
+    try:
+        # msgspec's own reader refuses the NaN that JAMS writes for a confidence nobody gave.
+        jams = msgspec.convert(json.loads(content), _Jams)
+        found = (_times(annotation.data) for annotation in jams.annotations if annotation.namespace == "beat")
+        seconds = next((times for times in found if times), None)
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise _refused(f"the JAMS file can't be read: {error}") from error
+    if seconds is None:
+        raise _refused("the JAMS file has no annotation of the namespace beat")
+    if not all(math.isfinite(second * 1000) for second in seconds):
+        raise _refused("the JAMS file has a beat without a time")
+    return tuple(round(second * 1000, 3) for second in seconds)
+
+
+def _times(data: Any) -> list[float]:
+    match msgspec.convert(data, list[_Observation] | _Columns):
+        case _Columns(time):
+            return time
+        case observations:
+            return [observation.time for observation in observations]
+
+
+def _refused(reason: str) -> Invalid:
+    return Invalid("reference_jams", reason, "file")

@@ -1,0 +1,41 @@
+"""Annotation files of one beat a line, in seconds."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from domain.errors import Invalid
+
+_COLUMNS = re.compile(r"[\s,;]+")
+
+
+def parse_beat_times(content: bytes) -> tuple[float, ...]:
+    """Return the beats in ms, rounded to a microsecond, from a text of one time in seconds a line.
+
+    What follows the time on its line is a label (MIREX, Sonic Visualiser, mir_eval write such files) and is
+    ignored, as are empty lines and those that begin with `#`. Raises Invalid.
+    """
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise Invalid(
+            "reference_not_text",
+            "send a text of one beat time in seconds a line, a JAMS file or a MIDI file",
+            "file",
+        ) from error
+    told = ((number, line.strip()) for number, line in enumerate(lines, 1))
+    return tuple(_ms(number, line) for number, line in told if line and not line.startswith("#"))
+
+
+def _ms(number: int, line: str) -> float:
+    first = _COLUMNS.split(line)[0]
+    try:
+        seconds = float(first)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds * 1000):
+        raise Invalid(
+            "reference_line", f"line {number} does not begin with a time in seconds: {first[:40]!r}", "file"
+        )
+    return round(seconds * 1000, 3)
