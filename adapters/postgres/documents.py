@@ -1,6 +1,6 @@
-"""The document store on Postgres: JSONB in one table, a bulk write in one statement.
+"""The document store on Postgres: JSONB in one table, a bulk write in one call.
 
-Statements are planned anew each time: a plan kept from when the table was small would scan all of it later.
+Reads are planned anew each time: a plan kept from when the table was small would scan all of it later.
 """
 
 from __future__ import annotations
@@ -58,17 +58,17 @@ class PostgresDocuments(PostgresGenerations):
         watermarks: Mapping[str, int] | None = None,
     ) -> frozenset[str]:
         """See DocumentStore. One statement, so all of it is visible at once."""
-        parameters = {
-            "view": generation.view,
-            "generation": generation.number,
-            "changes": _json(map(_as_row, changes)),
+        parameters = [
+            generation.view,
+            generation.number,
+            _json(map(_as_row, changes)),
             # By id: two of the same in a batch would be the same row written twice, which is an error.
-            "entries": _json({"id": id, "body": body} for id, body in dict(entries).items()),
-            "watermarks": msgspec.json.encode(watermarks or {}).decode(),
-        }
+            _json({"id": id, "body": body} for id, body in dict(entries).items()),
+            msgspec.json.encode(watermarks or {}).decode(),
+        ]
         async with connection(self._pool) as conn:
             try:
-                cursor = await conn.execute(_WRITE, parameters, prepare=False)
+                cursor = await conn.execute(_WRITE, parameters, prepare=True)
             except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
                 raise Unwritable(f"Postgres can't hold this: {error}") from error
             (row,) = await cursor.fetchall()
@@ -148,44 +148,8 @@ class PostgresDocuments(PostgresGenerations):
 # It does not wait for the disk: the log's checkpoint is committed later, into the same write-ahead log, and
 # reaches the disk only with all before it. A crash of the machine undoes only writes that come again.
 _WRITE = """
-    WITH alive AS MATERIALIZED (
-        SELECT view, number AS generation FROM view_generations
-        WHERE view = %(view)s AND number = %(generation)s AND state <> 'retired' FOR KEY SHARE
-    ), change AS MATERIALIZED (
-        SELECT a.view, a.generation, c.*
-        FROM alive a, jsonb_to_recordset(%(changes)s::jsonb) AS c (
-            id text, was_seen bigint, was_handled bigint, seen bigint, handled bigint,
-            listed boolean, body jsonb, parked jsonb
-        )
-    ), entered AS (
-        INSERT INTO documents (view, generation, id, seen, handled, listed, body)
-        SELECT a.view, a.generation, e.id, 0, 0, true, e.body
-        FROM alive a, jsonb_to_recordset(%(entries)s::jsonb) AS e (id text, body jsonb)
-        ON CONFLICT (view, generation, id) DO UPDATE SET body = excluded.body
-    ), inserted AS (
-        INSERT INTO documents (view, generation, id, seen, handled, listed, body, parked)
-        SELECT view, generation, id, seen, handled, listed, body, parked FROM change WHERE was_handled = 0
-        ON CONFLICT (view, generation, id) DO NOTHING
-        RETURNING id
-    ), updated AS (
-        UPDATE documents d
-        SET seen = c.seen, handled = c.handled, listed = c.listed, body = c.body, parked = c.parked
-        FROM change c
-        WHERE d.view = c.view AND d.generation = c.generation AND d.id = c.id
-        AND d.seen = c.was_seen AND d.handled = c.was_handled AND c.was_handled > 0
-        RETURNING d.id
-    ), lost AS (
-        SELECT id FROM change EXCEPT SELECT id FROM inserted EXCEPT SELECT id FROM updated
-    ), marked AS (
-        INSERT INTO view_watermarks AS w (view, generation, shard, position)
-        SELECT a.view, a.generation, n.key, n.value::bigint
-        FROM alive a, jsonb_each_text(%(watermarks)s::jsonb) n
-        WHERE NOT EXISTS (SELECT FROM lost)
-        ON CONFLICT (view, generation, shard) DO UPDATE SET position = excluded.position
-        WHERE w.position < excluded.position
-    )
-    SELECT EXISTS (SELECT FROM alive), ARRAY(SELECT id FROM lost),
-        set_config('synchronous_commit', 'off', true)
+    SELECT alive, lost, set_config('synchronous_commit', 'off', true)
+    FROM write_documents(%s, %s, %s::jsonb, %s::jsonb, %s::jsonb)
 """
 
 
