@@ -167,7 +167,8 @@ def _open(path: Path) -> _Sequential:
     if sniff(head) is None:
         raise UndecodableAudio("undecodable", "no WAV, MP3, FLAC or OGG file by its content")
     try:
-        return _Sequential(os.fspath(path))
+        # As bytes, which soundfile takes but does not declare: it cannot encode a name that is no UTF-8.
+        return _Sequential(os.fsencode(path))  # pyright: ignore[reportArgumentType]
     except sf.LibsndfileError as error:
         raise UndecodableAudio("undecodable", f"the decoder refuses it: {_reason(error)}") from error
 

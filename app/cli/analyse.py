@@ -45,7 +45,7 @@ def analyse(
     ] = None,
     engine: Annotated[Engine, typer.Option(help="aubio: plain aubio.tempo, to compare.")] = "beatledger",
     jobs: Annotated[
-        int | None, typer.Option(help="Files at once [default: one a core]", min=1, max=64)
+        int | None, typer.Option(help="Files at once; one a core if not given.", min=1, max=64)
     ] = None,
 ) -> None:
     """Find the beats of recordings and write their Genesis Maps, without a server.
