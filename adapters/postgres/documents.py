@@ -72,7 +72,7 @@ class PostgresDocuments(PostgresGenerations):
             except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
                 raise Unwritable(f"Postgres can't hold this: {error}") from error
             (row,) = await cursor.fetchall()
-        alive, lost, _ = row
+        alive, lost = row
         if not alive:
             raise GenerationGone(f"generation {generation.number} of {generation.view} is retired")
         return frozenset(lost)
@@ -145,12 +145,9 @@ class PostgresDocuments(PostgresGenerations):
             return await (await conn.execute(statement, parameters, prepare=False)).fetchall()
 
 
-# It does not wait for the disk: the log's checkpoint is committed later, into the same write-ahead log, and
-# reaches the disk only with all before it. A crash of the machine undoes only writes that come again.
-_WRITE = """
-    SELECT alive, lost, set_config('synchronous_commit', 'off', true)
-    FROM write_documents(%s, %s, %s::jsonb, %s::jsonb, %s::jsonb)
-"""
+# It waits for the disk: without, a Postgres that was killed came back without writes its projector had gone on
+# from, and their streams parked at the gap.
+_WRITE = "SELECT alive, lost FROM write_documents(%s, %s, %s::jsonb, %s::jsonb, %s::jsonb)"
 
 
 def _as_row(change: Change) -> dict[str, Any]:
