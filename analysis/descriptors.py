@@ -63,7 +63,8 @@ def _spectral(magnitudes: Floats, last: Floats) -> tuple[Floats, ...]:
     """Return centroid, rolloff, flatness and flux of each frame; `last` is the frame before the first."""
     hz = bin_hz()
     power = np.square(magnitudes) + np.float32(1e-14)
-    centroid = (magnitudes @ hz) / (magnitudes.sum(axis=1) + np.float32(1e-9))
+    # Not `magnitudes @ hz`: BLAS splits that sum among its threads, and the last digit is another.
+    centroid = np.einsum("ij,j->i", magnitudes, hz) / (magnitudes.sum(axis=1) + np.float32(1e-9))
     below = np.cumsum(power, axis=1)
     rolloff = hz[(below < ROLLOFF * below[:, -1:]).sum(axis=1)]
     flatness = np.exp(np.log(power).mean(axis=1)) / power.mean(axis=1)
