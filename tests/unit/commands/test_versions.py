@@ -6,6 +6,7 @@ import dataclasses
 import json
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -267,6 +268,18 @@ async def test_the_timings_are_those_of_the_run(ready: Studio):
     assert document["name"] == "song.wav"
     assert [frame["name"] for frame in document["shared"]["frames"]] == ["decoding", "beats"]
     assert document["profiles"][0]["endValue"] == 360.5
+
+
+async def test_a_correction_of_a_map_of_a_later_schema_needs_no_migration(ready: Studio):
+    """As when a newer process analysed the song: its map is corrected, walked and listed by this one."""
+    later = (Path(__file__).parents[3] / "docs/schemas/examples/genesis-map-5.0.0.json").read_bytes()
+    ready.artefacts.kept[ready.last["artefacts"]["genesis-map"]["sha256"]] = later
+    await ready.override(ExplicitBeats(beats_ms=BEATS[:20], downbeats_ms=BEATS[:20:4]))
+    document = ready.file("genesis-map")
+    assert (document["schemaVersion"], document["globalMetrics"]["key"]) == ("5.0.0", "A minor")
+    assert document["layers"]["harmony"] == json.loads(later)["layers"]["harmony"]
+    assert document["layers"]["rhythm"]["beatGridMs"] == list(BEATS[:20])
+    assert [node.start_ms for node in graph_of(ready).nodes if node.kind == "bar"] == list(BEATS[:20:4])
 
 
 async def test_a_run_that_told_neither_has_neither_waveform_nor_timings(studio: Studio):
