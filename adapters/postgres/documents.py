@@ -145,8 +145,8 @@ class PostgresDocuments(PostgresGenerations):
             return await (await conn.execute(statement, parameters, prepare=False)).fetchall()
 
 
-# It waits for the disk: without, a Postgres that was killed came back without writes its projector had gone on
-# from, and their streams parked at the gap.
+# It waits for the disk: without, a Postgres that was killed came back without writes that its projector had
+# gone on from, and their streams parked at the gap.
 _WRITE = "SELECT alive, lost FROM write_documents(%s, %s, %s::jsonb, %s::jsonb, %s::jsonb)"
 
 
