@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.aubio_trackers import kl_flux
 from analysis.metrics import FEWEST_BEATS, Scores, compare
 from analysis.onset import normalised, superflux
 from analysis.result import Agreement
@@ -16,16 +15,16 @@ ENGINES = ("superflux-median", "aubio-kl")
 _TIGHTNESS = 400.0
 
 
-def agreement(beats_ms: Doubles, mel: Floats, samples: Floats) -> Agreement | None:
+def agreement(beats_ms: Doubles, mel: Floats, kl: Floats) -> Agreement | None:
     """Return the mean F-measure and Cemgil with both second grids; None if a grid has too few beats.
 
     The second grids hear other onset functions but expect the first one's tempo, so all of them share an
-    octave error: this is agreement, not accuracy.
+    octave error: this is agreement, not accuracy. `kl` is aubio's onset function of that name.
     """
     if len(beats_ms) < FEWEST_BEATS:
         return None
     tuning = Tuning(Prior(60_000.0 / float(np.median(np.diff(beats_ms))), 1.0), _TIGHTNESS)
-    curves = (superflux(mel), normalised(kl_flux(samples)))
+    curves = (superflux(mel), normalised(kl))
     seconds = [_within(to_ms(track_with(curve, tuning)), beats_ms) for curve in curves]
     scores = [compare(second.tolist(), beats_ms.tolist()) for second in seconds]
     return _mean([s for s in scores if s is not None], [len(second) for second in seconds])

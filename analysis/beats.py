@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
+from analysis.smoothing import gaussian
 from analysis.spectrum import Floats
 from analysis.tempo import Doubles
 
@@ -33,7 +33,7 @@ def track_beats(onsets: Floats, periods: Doubles, tightness: float) -> Doubles:
 
 def smoothed(onsets: Floats, period: float) -> Doubles:
     """Blur by 1/32 of a period, so that a stroke a frame off its place still counts."""
-    return gaussian_filter1d(onsets.astype(np.float64), period / 32.0, mode="constant")
+    return gaussian(onsets, period / 32.0)
 
 
 def _best_chains(local: Doubles, periods: Doubles, tightness: float) -> tuple[Doubles, NDArray[np.intp]]:

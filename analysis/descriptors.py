@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.loudness import k_weighting
 from analysis.spectrum import WINDOW, Floats, bin_hz, magnitude_blocks, mel_filters
@@ -13,6 +14,7 @@ from analysis.spectrum import WINDOW, Floats, bin_hz, magnitude_blocks, mel_filt
 DECIMATION = 4
 BANDS_HZ = {"bass": (30.0, 150.0), "mids": (150.0, 2500.0), "highs": (2500.0, 11_026.0)}
 ROLLOFF = 0.85
+_GROUP_BINS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,17 @@ def describe(samples: Floats) -> Descriptors:
     mel: list[Floats] = []
     powers: list[Floats] = []
     spectral: list[tuple[Floats, ...]] = []
-    last = np.zeros(WINDOW // 2 + 1, dtype=np.float32)
+    buffer = np.empty(0, np.float32)
+    last = np.zeros((1, WINDOW // 2 + 1), dtype=np.float32)
     for magnitudes in magnitude_blocks(samples):  # a block is a multiple of four frames, but for the last
+        if len(buffer) < len(magnitudes):
+            buffer = np.empty_like(magnitudes)
+        power = np.square(magnitudes, out=buffer[: len(magnitudes)])
         mel.append(magnitudes @ mel_filters())
-        powers.append(np.square(magnitudes) @ _power_weights())
-        sparse = magnitudes[::DECIMATION]
-        spectral.append(_spectral(sparse, last))
-        last = sparse[-1]
+        powers.append(power @ _power_weights())
+        sparse = np.concatenate([last, magnitudes[::DECIMATION]])
+        spectral.append(_spectral(sparse, power[::DECIMATION] + np.float32(1e-14)))
+        last = sparse[-1:]
     columns = [np.concatenate(column) for column in zip(*spectral, strict=True)]
     return Descriptors(np.concatenate(mel), np.concatenate(powers), *columns)
 
@@ -59,14 +65,37 @@ def _power_weights() -> Floats:
     return (np.stack(columns, axis=1) / 3.0).astype(np.float32)
 
 
-def _spectral(magnitudes: Floats, last: Floats) -> tuple[Floats, ...]:
-    """Return centroid, rolloff, flatness and flux of each frame; `last` is the frame before the first."""
-    hz = bin_hz()
-    power = np.square(magnitudes) + np.float32(1e-14)
-    # Not `magnitudes @ hz`: BLAS splits that sum among its threads, and the last digit is another.
-    centroid = np.einsum("ij,j->i", magnitudes, hz) / (magnitudes.sum(axis=1) + np.float32(1e-9))
-    below = np.cumsum(power, axis=1)
-    rolloff = hz[(below < ROLLOFF * below[:, -1:]).sum(axis=1)]
-    flatness = np.exp(np.log(power).mean(axis=1)) / power.mean(axis=1)
-    rise = np.maximum(np.diff(magnitudes, axis=0, prepend=last[None, :]), 0.0)
-    return centroid, rolloff, flatness, np.sqrt(np.square(rise).sum(axis=1))
+def _spectral(magnitudes: Floats, power: Floats) -> tuple[Floats, ...]:
+    """Return centroid, rolloff, flatness and flux of each frame but the first, which is the one before."""
+    now, hz = magnitudes[1:], bin_hz()
+    # Not `now @ hz`: BLAS splits that sum among its threads, and the last digit is another.
+    centroid = np.einsum("ij,j->i", now, hz) / (now.sum(axis=1) + np.float32(1e-9))
+    rise = np.subtract(now, magnitudes[:-1])
+    np.maximum(rise, 0.0, out=rise)
+    flux = np.sqrt(np.einsum("ij,ij->i", rise, rise))
+    mean = power.mean(axis=1)
+    rolloff = hz[_rolloff_bins(power)]
+    return centroid, rolloff, np.exp(np.log(power, out=rise).mean(axis=1)) / mean, flux
+
+
+def _rolloff_bins(power: Floats) -> NDArray[np.intp]:
+    """Return the first bin up to which 85 % of the power lies.
+
+    Found to 16 bins by a matrix product, then by adding up those sixteen: a sum over all bins is five
+    times as slow.
+    """
+    reached = power @ _up_to_group()
+    wanted = ROLLOFF * (reached[:, -1:] + power[:, -1:])
+    group = np.minimum((reached < wanted).sum(axis=1), reached.shape[1] - 1)
+    rows = np.arange(len(power))
+    before = np.where(group > 0, reached[rows, group - 1], np.float32(0.0))
+    inside = power[rows[:, None], group[:, None] * _GROUP_BINS + np.arange(_GROUP_BINS)]
+    below = (before[:, None] + np.cumsum(inside, axis=1) < wanted).sum(axis=1)
+    return group * _GROUP_BINS + below
+
+
+@cache
+def _up_to_group() -> Floats:
+    """Return the 513 × 32 weights that sum a spectrum up to the end of each group of 16 bins."""
+    bins, groups = np.arange(WINDOW // 2 + 1)[:, None], np.arange(WINDOW // 2 // _GROUP_BINS)[None, :]
+    return (bins < (groups + 1) * _GROUP_BINS).astype(np.float32)

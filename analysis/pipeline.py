@@ -24,7 +24,7 @@ from analysis.spectrum import HOP, SAMPLE_RATE, Floats
 from analysis.tempo import Doubles
 from analysis.tracker import to_ms, track
 
-VERSION = "1.0"
+VERSION = "1.1"
 _SILENCE = 1e-4  # -80 dB full scale
 _QUIET = 2e-3  # 54 dB below the loudest frame
 
@@ -72,9 +72,10 @@ class _Run:
         with self._stage("beats", 20):
             beats_ms = self._beats(onsets, sounding)
         with self._stage("onsets", 40):
-            onset_ms = aubio_trackers.onset_times(self._samples)
+            curves = aubio_trackers.onset_curves(self._samples)
+            onset_ms = aubio_trackers.onset_times(self._samples, curves.hfc)
         with self._stage("agreement", 65):
-            agreed = agreement(beats_ms, described.mel, self._samples)
+            agreed = agreement(beats_ms, described.mel, curves.kl)
         with self._stage("layers", 95):
             beats = rhythm.rounded_ms(beats_ms)
             bars = rhythm.rounded_ms(downbeats(np.array(beats), described.mel))

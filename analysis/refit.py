@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import median_filter, uniform_filter1d
 
 from analysis.beats import smoothed
+from analysis.smoothing import moving_mean, moving_median
 from analysis.spectrum import Floats
 from analysis.tempo import Doubles
 
@@ -35,9 +35,7 @@ class SteadyGrid:
         last = round((self.beats[-1] - self.phase) / self.period)
         grid = self.phase + self.period * np.arange(first, last + 1)
         residual = (self.beats - self.phase + half / 2) % half - half / 2
-        size = min(_DRIFT_BEATS, len(self.beats))
-        drift = median_filter(residual, size=size, mode="nearest")
-        drift = uniform_filter1d(drift, size, mode="nearest")
+        drift = moving_mean(moving_median(residual, _DRIFT_BEATS), _DRIFT_BEATS)
         return grid + np.interp(grid, self.beats, drift)
 
 
@@ -59,14 +57,26 @@ def _closest_period(beats: Doubles) -> float:
 
     The step shifts the last beat by a twentieth of a beat, so no maximum is stepped over.
     """
-    mean = float(np.median(np.diff(beats)))
-    span = (beats[-1] - beats[0]) / mean
+    rate = 1.0 / float(np.median(np.diff(beats)))
+    span = (beats[-1] - beats[0]) * rate
     steps = int(np.clip(np.ceil(_SEARCH * span / 0.05), 20, 2000))
-    for width in (_SEARCH, _SEARCH / steps):
-        tried = mean * (1 + width * np.linspace(-1, 1, 2 * steps + 1))
-        mean = float(tried[np.argmax([abs(np.exp(4j * np.pi / period * beats).sum()) for period in tried])])
-        steps = 20
-    return mean
+    step = rate * _SEARCH / steps
+    return 1.0 / _best_rate(beats, _best_rate(beats, rate, step, steps), step / 20, 20)
+
+
+def _best_rate(beats: Doubles, rate: float, step: float, steps: int) -> float:
+    """Return which rate (beats a frame), so many steps up or down at most, turns the half beats most alike.
+
+    Every rate is a coarse one plus a fine one, so a product of two small matrices of turns takes the place
+    of an exponential for each rate and beat.
+    """
+    count = 2 * steps + 1
+    fine = int(np.ceil(count**0.5))
+    turns = 4j * np.pi * (beats - beats[0])
+    coarse_turns = np.exp(turns * (rate + step * (fine * np.arange(-(-count // fine)) - steps))[:, None])
+    fine_turns = np.exp(turns[:, None] * (step * np.arange(fine)))
+    best = int(np.abs(coarse_turns @ fine_turns).ravel()[:count].argmax())
+    return rate + step * (best - steps)
 
 
 def _stronger_phase(near: float, period: float, onsets: Floats, beats: Doubles) -> float:

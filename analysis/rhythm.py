@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import median_filter
 
 from analysis.metrics import FEWEST_BEATS
+from analysis.smoothing import moving_median
 from analysis.spectrum import FRAME_RATE, Floats
 from analysis.tempo import Doubles
 
@@ -30,7 +30,7 @@ def tempo_curve(beats_ms: Sequence[float]) -> dict[str, Any] | None:
     if len(beats_ms) < FEWEST_BEATS:
         return None
     beats = np.asarray(beats_ms, dtype=np.float64)
-    intervals = median_filter(np.diff(beats), size=_SMOOTHING_BEATS, mode="nearest")
+    intervals = moving_median(np.diff(beats), _SMOOTHING_BEATS)
     at = np.arange(beats[0], beats[-1], 1000.0)
     values = np.interp(at, (beats[1:] + beats[:-1]) / 2, 60_000.0 / intervals)
     return {

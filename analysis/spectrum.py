@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
-import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
@@ -19,7 +18,7 @@ MEL_BANDS = 40
 Floats = NDArray[np.float32]
 
 _LOWEST_HZ, _HIGHEST_HZ = 30.0, 10_000.0
-_BLOCK_FRAMES = 128  # fits the second-level cache
+_BLOCK_FRAMES = 128  # a multiple of four; fits the second-level cache
 
 
 @cache
@@ -47,11 +46,25 @@ def mel_filters() -> Floats:
 
 
 def magnitude_blocks(samples: Floats, size: int = WINDOW) -> Iterator[Floats]:
-    """Yield magnitudes (frames × size/2 + 1), a full-scale sine giving 1; frame i is around sample i·256."""
+    """Yield magnitudes (frames × size/2 + 1), a full-scale sine giving 1; frame i is around sample i·256.
+
+    A block is overwritten by the next: memory that is new each time costs as much as the transform.
+    """
+    import scipy.fft  # readers of maps import this module for its constants only
+
     window, count = _hann(size), len(samples) // HOP + 1
+    windowed = np.empty((_BLOCK_FRAMES, size), np.float32)
+    magnitudes = np.empty((_BLOCK_FRAMES, size // 2 + 1), np.float32)
     for start in range(0, count, _BLOCK_FRAMES):
-        low = start * HOP - size // 2
-        high = (min(start + _BLOCK_FRAMES, count) - 1) * HOP + size // 2
-        piece = np.pad(samples[max(low, 0) : high], (max(-low, 0), max(high - len(samples), 0)))
-        spectrum = scipy.fft.rfft(sliding_window_view(piece, size)[::HOP] * window, axis=1)
-        yield np.abs(np.asarray(spectrum))
+        frames = min(_BLOCK_FRAMES, count - start)
+        piece = _stretch(samples, start * HOP - size // 2, (start + frames - 1) * HOP + size // 2)
+        np.multiply(sliding_window_view(piece, size)[::HOP], window, out=windowed[:frames])
+        spectrum = np.asarray(scipy.fft.rfft(windowed[:frames], axis=1))
+        yield np.abs(spectrum, out=magnitudes[:frames])
+
+
+def _stretch(samples: Floats, low: int, high: int) -> Floats:
+    """Return the samples from `low` to `high`, silence where there are none."""
+    if low >= 0 and high <= len(samples):
+        return samples[low:high]
+    return np.pad(samples[max(low, 0) : high], (max(-low, 0), max(high - len(samples), 0)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
@@ -42,32 +41,42 @@ class Prior:
         return np.exp(-0.5 * (np.log2(self.tempi() / self.bpm) / self.octaves) ** 2)
 
 
-def tempo_path(onsets: Floats, prior: Prior) -> Doubles:
-    """Return the beat period in frames at every frame of the onset function."""
-    tempi = prior.tempi()
-    scores = _comb_scores(_autocorrelations(onsets), tempi)
-    scores = np.maximum(scores + scores.mean(axis=0), 0.0) * prior.weights()
-    periods = 60.0 * FRAME_RATE / tempi[_viterbi(scores, tempi)]
-    return np.interp(np.arange(len(onsets)), np.arange(len(periods)) * _STEP_FRAMES, periods)
+class Tempogram:
+    """How well each tempo fits each second of an onset function: once for all priors over the same tempi."""
+
+    def __init__(self, onsets: Floats, prior: Prior) -> None:
+        self._frames = len(onsets)
+        self._tempi = prior.tempi()
+        scores = _comb_scores(_autocorrelations(onsets), self._tempi)
+        self._scores = np.maximum(scores + scores.mean(axis=0), 0.0)
+
+    def path(self, prior: Prior) -> Doubles:
+        """Return the beat period in frames at every frame, for a prior that tries the same tempi."""
+        best = _viterbi(self._scores * prior.weights(), self._tempi)
+        periods = 60.0 * FRAME_RATE / self._tempi[best]
+        return np.interp(np.arange(self._frames), np.arange(len(periods)) * _STEP_FRAMES, periods)
 
 
-def _autocorrelations(onsets: Floats) -> Doubles:
+def _autocorrelations(onsets: Floats) -> Floats:
     """Autocorrelate Hann windows centred every second.
 
     The taper's own falling off with lag is left in. Dividing it out gives the long lags full weight and
     halves fast songs: of 84 songs (80 synthetic) 13 came out an octave off with it, 9 without.
     """
-    padded = np.pad(onsets.astype(np.float64), _WINDOW_FRAMES // 2)
+    import scipy.fft  # readers of maps import this module for its types only
+
+    padded = np.pad(onsets, _WINDOW_FRAMES // 2)
     windows = sliding_window_view(padded, _WINDOW_FRAMES)[::_STEP_FRAMES]
-    taper = np.hanning(_WINDOW_FRAMES)
-    mean = (windows * taper).sum(axis=1, keepdims=True) / taper.sum()
+    taper = np.hanning(_WINDOW_FRAMES).astype(np.float32)
+    tapered = windows * taper
+    tapered -= (tapered.sum(axis=1, keepdims=True) / taper.sum()) * taper
     size = scipy.fft.next_fast_len(2 * _WINDOW_FRAMES, real=True)
-    spectrum = np.asarray(scipy.fft.rfft((windows - mean) * taper, size, axis=1))
-    power = np.square(np.abs(spectrum))
-    return np.asarray(scipy.fft.irfft(power, size, axis=1))[:, :_WINDOW_FRAMES] / np.sum(taper**2)
+    power = np.square(np.abs(np.asarray(scipy.fft.rfft(tapered, size, axis=1))))
+    correlations: Floats = np.asarray(scipy.fft.irfft(power, size, axis=1))
+    return correlations[:, :_WINDOW_FRAMES] / np.sum(taper**2)
 
 
-def _comb_scores(correlations: Doubles, tempi: Doubles) -> Doubles:
+def _comb_scores(correlations: Floats, tempi: Doubles) -> Doubles:
     """Score each tempo (windows × tempi) by the autocorrelation at multiples of its period."""
     scores = np.zeros((len(correlations), len(tempi)))
     for multiple, weight in enumerate(_COMB, start=1):
@@ -79,17 +88,20 @@ def _comb_scores(correlations: Doubles, tempi: Doubles) -> Doubles:
 
 
 def _viterbi(scores: Doubles, tempi: Doubles) -> NDArray[np.intp]:
-    """Find the path of highest total score when a change of tempo costs 30 an octave."""
-    octaves = np.log2(tempi)
-    penalty = -_CHANGE_PENALTY * np.abs(octaves[:, None] - octaves[None, :])
-    total = scores[0]
-    origins = np.zeros(scores.shape, dtype=np.intp)
+    """Find the path of highest total score when a change of tempo costs 30 an octave.
+
+    A cost that grows evenly with distance lets two running maxima, upwards and downwards, take the place of
+    a comparison of all tempi with all: O(n), not O(n²), a second (Felzenszwalb and Huttenlocher 2012).
+    """
+    cost = _CHANGE_PENALTY * np.log2(tempi)
+    totals = np.empty(scores.shape)
+    totals[0] = scores[0]
     for step in range(1, len(scores)):
-        reached = total[None, :] + penalty
-        origins[step] = reached.argmax(axis=1)
-        total = reached[np.arange(len(tempi)), origins[step]] + scores[step]
+        upwards = np.maximum.accumulate(totals[step - 1] + cost) - cost
+        downwards = np.maximum.accumulate((totals[step - 1] - cost)[::-1])[::-1] + cost
+        totals[step] = np.maximum(upwards, downwards) + scores[step]
     path = np.zeros(len(scores), dtype=np.intp)
-    path[-1] = total.argmax()
+    path[-1] = totals[-1].argmax()
     for step in range(len(scores) - 1, 0, -1):
-        path[step - 1] = origins[step, path[step]]
+        path[step - 1] = (totals[step - 1] - np.abs(cost - cost[path[step]])).argmax()
     return path

@@ -10,7 +10,7 @@ from analysis.beats import track_beats
 from analysis.refit import refit, steady_grid
 from analysis.result import Preset
 from analysis.spectrum import FRAME_RATE, Floats
-from analysis.tempo import Doubles, Prior, tempo_path
+from analysis.tempo import Doubles, Prior, Tempogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,20 @@ _ONSET_LAG_MS = 4.6
 
 def track(onsets: Floats, preset: Preset, bpm_hint: float | None = None) -> Doubles:
     """Return the beat times in frames. A hint replaces the preset's tempo, not its tightness."""
-    prior = None if bpm_hint is None else Prior.hinted(bpm_hint)
-    tuning = _tuning_by_ear(onsets, prior) if preset == "auto" else PRESETS[preset]
-    return track_with(onsets, Tuning(prior or tuning.prior, tuning.tightness))
+    hinted = None if bpm_hint is None else Prior.hinted(bpm_hint)
+    prior = hinted or (_UNKNOWN if preset == "auto" else PRESETS[preset].prior)
+    tempi = Tempogram(onsets, prior)
+    if preset == "auto":
+        tightness = _tightness_by_ear(onsets, tempi.path(hinted or _FIRST_PASS.prior))
+    else:
+        tightness = PRESETS[preset].tightness
+    return refit(track_beats(onsets, tempi.path(prior), tightness), onsets)
 
 
 def track_with(onsets: Floats, tuning: Tuning) -> Doubles:
     """Return the beat times in frames under an explicit tuning."""
-    beats = track_beats(onsets, tempo_path(onsets, tuning.prior), tuning.tightness)
-    return refit(beats, onsets)
+    periods = Tempogram(onsets, tuning.prior).path(tuning.prior)
+    return refit(track_beats(onsets, periods, tuning.tightness), onsets)
 
 
 def to_ms(frames: Doubles) -> Doubles:
@@ -53,9 +58,7 @@ def to_ms(frames: Doubles) -> Doubles:
     return np.maximum(frames * 1000.0 / FRAME_RATE - _ONSET_LAG_MS, 0.0)
 
 
-def _tuning_by_ear(onsets: Floats, prior: Prior | None) -> Tuning:
+def _tightness_by_ear(onsets: Floats, periods: Doubles) -> float:
     """Tell steady music from free by a first pass: at least 80 % of its beats on one constant grid."""
-    first = track_beats(onsets, tempo_path(onsets, prior or _FIRST_PASS.prior), _FIRST_PASS.tightness)
-    grid = steady_grid(first, onsets)
-    steady = grid is not None and grid.share >= _STEADY_SHARE
-    return Tuning(_UNKNOWN, _STEADY if steady else _FREE)
+    grid = steady_grid(track_beats(onsets, periods, _FIRST_PASS.tightness), onsets)
+    return _STEADY if grid is not None and grid.share >= _STEADY_SHARE else _FREE

@@ -3,13 +3,11 @@
 import json
 from typing import Any
 
-import aubio
 import msgspec
 import numpy as np
 import pytest
 import scipy.signal
 
-from analysis.aubio_trackers import kl_flux
 from analysis.descriptors import Descriptors, describe
 from analysis.layers import layers
 from analysis.loudness import k_weighting, loudness
@@ -122,15 +120,3 @@ def test_every_length_of_recording_has_layers_that_fit_the_schema(count: int) ->
     assert read.frequency is not None
     assert read.spectral is not None
     assert len(read.frequency.bass.values) == len(read.spectral.flux.values)
-
-
-def test_our_divergence_is_aubio_s() -> None:
-    """What `kl_flux` computes in numpy is `aubio.specdesc("kl")` over `aubio.pvoc`, up to float rounding."""
-    samples = synthesise("rock", 120, 6, sample_rate=RATE).samples
-    levelled = (samples * np.float32(0.1 / np.sqrt(np.mean(samples.astype(np.float64) ** 2)))).astype(
-        np.float32
-    )
-    vocoder, divergence = aubio.pvoc(512, 256), aubio.specdesc("kl", 512)
-    hops = np.pad(levelled, (0, -len(levelled) % 256)).reshape(-1, 256)
-    theirs = np.array([divergence(vocoder(hop))[0] for hop in hops])
-    assert kl_flux(samples)[: len(theirs)] == pytest.approx(theirs, rel=1e-3, abs=1e-3)
