@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import islice
 
 from domain.errors import Invalid
+from domain.track.edits import MAX_BEATS
 
 _COLUMNS = re.compile(r"[\s,;]+")
 
@@ -14,7 +16,8 @@ def parse_beat_times(content: bytes) -> tuple[float, ...]:
     """Return the beats in ms, rounded to a microsecond, from a text of one time in seconds a line.
 
     What follows the time on its line is a label (MIREX, Sonic Visualiser, mir_eval write such files) and is
-    ignored, as are empty lines and those that begin with `#`. Raises Invalid.
+    ignored, as are empty lines and those that begin with `#`. Reading stops a beat beyond the most allowed.
+    Raises Invalid.
     """
     try:
         lines = content.decode("utf-8-sig").splitlines()
@@ -25,7 +28,9 @@ def parse_beat_times(content: bytes) -> tuple[float, ...]:
             "file",
         ) from error
     told = ((number, line.strip()) for number, line in enumerate(lines, 1))
-    return tuple(_ms(number, line) for number, line in told if line and not line.startswith("#"))
+    beats = (_ms(number, line) for number, line in told if line and not line.startswith("#"))
+    # One more than allowed tells as much as a million, which would take seconds.
+    return tuple(islice(beats, MAX_BEATS + 1))
 
 
 def _ms(number: int, line: str) -> float:
