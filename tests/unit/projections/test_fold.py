@@ -81,7 +81,7 @@ def test_what_follows_a_parked_event_waits_with_it_in_later_batches_too() -> Non
     later = fold_list(state, *EVENTS[2:])[str(t.TRACK)]
     assert later.parked is not None
     assert (later.seen, later.parked.revision, later.parked.up_to) == (1, 2, 5)
-    assert fold_list({str(t.TRACK): later}, *EVENTS) == {str(t.TRACK): later}
+    assert fold_list({str(t.TRACK): later}, *EVENTS[:3]) == {str(t.TRACK): later}, "redelivered in part"
 
 
 def test_an_error_that_quotes_what_no_store_can_hold_is_made_harmless() -> None:
