@@ -23,21 +23,24 @@ def downbeats(beats_ms: Doubles, mel: Floats) -> Doubles:
     if len(beats_ms) < FEWEST_BEATS:
         return beats_ms[:0]
     frames = np.clip(np.round(beats_ms * FRAME_RATE / 1000.0).astype(np.intp), 0, len(mel) - 1)
-    log_mel = np.log1p(1000.0 * mel / max(float(mel.max()), 1e-12)).astype(np.float64)
+    log_mel = np.log(1.0 + mel * np.float32(1000.0 / max(float(mel.max()), 1e-12)))
+    summed = np.concatenate([np.zeros((1, mel.shape[1])), np.cumsum(log_mel, axis=0, dtype=np.float64)])
     signs = (
-        _change(log_mel, frames, 1),
-        _change(log_mel, frames, BEATS_PER_BAR),
+        _change(summed, frames, 1),
+        _change(summed, frames, BEATS_PER_BAR),
         _stroke(log_mel[:, :_BASS_BANDS], frames),
-        _change(log_mel[:, :_BASS_BANDS], frames, 1),
+        _change(summed[:, :_BASS_BANDS], frames, 1),
     )
     strength = np.sum([_z_scored(sign) for sign in signs], axis=0)
     phases = [float(strength[phase::BEATS_PER_BAR].mean()) for phase in range(BEATS_PER_BAR)]
     return beats_ms[int(np.argmax(phases)) :: BEATS_PER_BAR]
 
 
-def _change(bands: Doubles, frames: NDArray[np.intp], beats: int) -> Doubles:
-    """Return the distance between the mean spectra of so many beats before and after each beat."""
-    total = np.concatenate([np.zeros((1, bands.shape[1])), np.cumsum(bands, axis=0)])
+def _change(total: Doubles, frames: NDArray[np.intp], beats: int) -> Doubles:
+    """Return the distance between the mean spectra of so many beats before and after each beat.
+
+    `total` holds the sums of all frames before each.
+    """
     index = np.arange(len(frames))
     before = frames[np.maximum(index - beats, 0)]
     after = frames[np.minimum(index + beats, len(frames) - 1)]
@@ -50,7 +53,7 @@ def _change(bands: Doubles, frames: NDArray[np.intp], beats: int) -> Doubles:
     return distance
 
 
-def _stroke(bands: Doubles, frames: NDArray[np.intp]) -> Doubles:
+def _stroke(bands: Floats, frames: NDArray[np.intp]) -> Doubles:
     """Return how much the bands rise at each beat, within two frames."""
     rise = np.zeros(len(bands))
     rise[2:] = np.maximum(bands[2:] - bands[:-2], 0.0).sum(axis=1)

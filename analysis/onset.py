@@ -18,7 +18,7 @@ def onset_function(mel: Floats) -> Floats:
     The log part hears quiet strokes, the linear part keeps loud ones loud. Unit: local RMS (8 s).
     """
     relative = mel / max(float(mel.max(initial=0.0)), 1e-12)
-    log_part = normalised(_flux(np.log1p(10.0 * relative)).mean(axis=1))
+    log_part = normalised(_flux(np.log(1.0 + 10.0 * relative)).mean(axis=1))
     linear_part = normalised(_flux(relative).mean(axis=1))
     return (_LOG_SHARE * log_part + (1.0 - _LOG_SHARE) * linear_part).astype(np.float32)
 
@@ -29,7 +29,7 @@ def superflux(mel: Floats) -> Floats:
     Böck and Widmer 2013 (vibrato suppression); the median hears broadband strokes only, so it errs
     elsewhere than `onset_function`, which is why it serves as a second opinion.
     """
-    log_mel = np.log1p(10.0 * mel / max(float(mel.max(initial=0.0)), 1e-12))
+    log_mel = np.log(1.0 + mel * np.float32(10.0 / max(float(mel.max(initial=0.0)), 1e-12)))
     widest = log_mel.copy()
     np.maximum(widest[:, 1:], log_mel[:, :-1], out=widest[:, 1:])
     np.maximum(widest[:, :-1], log_mel[:, 1:], out=widest[:, :-1])

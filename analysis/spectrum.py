@@ -18,7 +18,7 @@ MEL_BANDS = 40
 Floats = NDArray[np.float32]
 
 _LOWEST_HZ, _HIGHEST_HZ = 30.0, 10_000.0
-_BLOCK_FRAMES = 128  # a multiple of four; fits the second-level cache
+_BLOCK_FRAMES = 256  # a multiple of four; more gain nothing, fewer cost a fifth
 
 
 @cache

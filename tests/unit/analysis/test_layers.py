@@ -112,7 +112,7 @@ def test_envelopes_say_when_they_are() -> None:
     assert peak["rateHz"] == pytest.approx(21.53, abs=0.01)
 
 
-@pytest.mark.parametrize("count", [300, 1024, 1025, 131 * 256 + 7])
+@pytest.mark.parametrize("count", [300, 1024, 1025, 259 * 256 + 7])
 def test_every_length_of_recording_has_layers_that_fit_the_schema(count: int) -> None:
     samples = np.random.default_rng(2).standard_normal(count).astype(np.float32) * 0.1
     found = analyse(samples, Settings(), lambda _stage, _percent: None)
