@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-Style = Literal["edm", "rock", "jazz", "waltz", "strings"]
+Style = Literal["edm", "rock", "jazz", "waltz", "five", "seven", "strings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,13 @@ class Hit:
 
 
 def _every(
-    instrument: Literal["kick", "hat", "ride", "bass"], step: float, gain: float, start: float = 0.0
+    instrument: Literal["kick", "hat", "ride", "bass"],
+    step: float,
+    gain: float,
+    start: float = 0.0,
+    beats: float = 4,
 ) -> list[Hit]:
-    return [Hit(instrument, float(at), gain, length=step) for at in np.arange(start, 4, step)]
+    return [Hit(instrument, float(at), gain, length=step) for at in np.arange(start, beats, step)]
 
 
 _SWUNG = 2 / 3
@@ -79,6 +83,32 @@ BARS: dict[Style, tuple[int, list[Hit]]] = {
             Hit("chord", 2, 0.35, length=0.6),
             Hit("hat", 1, 0.4),
             Hit("hat", 2, 0.4),
+        ],
+    ),
+    "five": (  # 3 + 2
+        5,
+        [
+            Hit("kick", 0, 1.0),
+            Hit("snare", 2, 0.7),
+            Hit("kick", 3, 0.9),
+            Hit("snare", 4, 0.7),
+            *_every("hat", 0.5, 0.4, beats=5),
+            Hit("bass", 0, 0.6, length=2.9),
+            Hit("bass", 3, 0.5, 7, length=1.9),
+            Hit("chord", 0, 0.4, length=2.9),
+        ],
+    ),
+    "seven": (  # 2 + 2 + 3, the beat an eighth
+        7,
+        [
+            Hit("kick", 0, 1.0),
+            Hit("snare", 2, 0.7),
+            Hit("kick", 4, 0.9),
+            Hit("snare", 6, 0.5),
+            *_every("hat", 1, 0.5, beats=7),
+            Hit("bass", 0, 0.6, length=1.9),
+            Hit("bass", 4, 0.5, 7, length=1.9),
+            Hit("chord", 0, 0.4, length=3.9),
         ],
     ),
     "strings": (
