@@ -99,17 +99,20 @@ class Pipeline:
             command = await run.prepare(loaded.state, command)
         events = handler.decider.decide(loaded.state, command)
         category, key = handler.decider.category, handler.partition_key(command)
-        if not events:
-            return self._answer(200, {}, loaded.revision, loaded.position, category, key)
-        body = handler.body(command, events)
+        status, body = (handler.status, handler.body(command, events)) if events else (200, {})
+        command_key = run.command_key(status, body)
+        if not events and command_key is None:
+            return self._answer(status, body, loaded.revision, loaded.position, category, key)
+        # Without events it asserts where the stream stands, and keeps the answer for a repetition.
         appended = await self._store.append(
             [Slice(stream, loaded.revision, category, key, run.encoded(events))],
             run.metadata,
-            run.command_key(body),
+            command_key,
         )
         if appended.repeated is not None:
             return await self._repeated(appended.repeated)
-        return self._answer(handler.status, body, appended.revision, appended.position, category, key)
+        position = appended.position if events else loaded.position
+        return self._answer(status, body, appended.revision, position, category, key)
 
     async def _repeated(self, stored: StoredAnswer) -> Answer:
         # The event itself knows its shard; this issue of the command may carry another id of its own making.
@@ -161,7 +164,7 @@ class _Run:
             self._event_ids.append(uuid7())
         return tuple(map(REGISTRY.encode, events, self._event_ids))
 
-    def command_key(self, body: Mapping[str, Any]) -> CommandKey | None:
+    def command_key(self, status: int, body: Mapping[str, Any]) -> CommandKey | None:
         if self.issue.command_id is None:
             return None
-        return CommandKey(self.issue.command_id, self.fingerprint, self.handler.status, body)
+        return CommandKey(self.issue.command_id, self.fingerprint, status, body)

@@ -78,7 +78,8 @@ def pack_append(
     key = b""
     if command_key is not None:
         writes.add(command_key.command_id)
-        key = _key(ticket, command_key, written[-1] if written else None, revision)
+        # Without events the answer names the stream's present event, so that it is told of its own shard.
+        key = _key(ticket, command_key, written[-1] if written else answering, revision)
     return PackedAppend(
         ticket=ticket,
         events=b"".join([event for slice_ in written for event in _slice_events(ticket, slice_, told)]),
@@ -162,10 +163,10 @@ def _check(
     return _row(head, expected, _int8(first), _int8(last), _uuid(own), limit)
 
 
-def _key(ticket: int, key: CommandKey, last: Slice | None, revision: int) -> bytes:
+def _key(ticket: int, key: CommandKey, last: Slice, revision: int) -> bytes:
     head = _KEY_HEAD.pack(8, _INT8, 8, ticket, _UUID, 16, key.command_id.bytes)
-    last_stream = _uuid(last.stream if last else None)
-    last_revision = _int8(last.expected + len(last.events)) if last else _NULL_INT8
+    last_stream = _uuid(last.stream)
+    last_revision = _int8(last.expected + len(last.events))
     status = _INT4_FIELD.pack(_INT4, 4, key.status)
     body = _bytea(msgspec.json.encode(key.body))
     return _row(head, last_stream, last_revision, _int8(revision), status, _bytea(key.fingerprint), body)

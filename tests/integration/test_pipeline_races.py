@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -189,6 +190,41 @@ async def test_a_key_used_yesterday_is_refused_for_another_request_and_answered_
     again = await two[1].issue(c.DescribeTrack(track_id=track, title="One"), command_id=key, if_match=2)
     assert again.repeated
     assert (again.status, again.body, again.revision) == (first.status, first.body, first.revision)
+
+
+async def test_a_key_that_changed_nothing_gets_its_first_answer_ever_after(
+    two: tuple[Process, Process], track: UUID
+):
+    """The log has moved on by then, and so has the track: neither shows in the answer."""
+    await two[0].issue(t.upload(track_id=uuid7()))
+    key, unchanged = uuid4(), c.DescribeTrack(track_id=track, title="Song")
+    first = await two[0].issue(unchanged, command_id=key)
+    assert (first.status, first.revision, first.position, first.repeated) == (200, 2, 2, False)
+    await two[0].issue(c.DescribeTrack(track_id=track, title="Other"))
+    again = await two[1].issue(unchanged, command_id=key)
+    assert again == replace(first, repeated=True)
+    with pytest.raises(KeyReused):
+        await two[1].issue(c.DescribeTrack(track_id=track, title="Else"), command_id=key)
+    assert len(await two[0].types(track)) == 3
+
+
+async def test_what_changes_nothing_is_decided_again_when_the_track_moved_meanwhile(
+    two: tuple[Process, Process], track: UUID
+):
+    """Under a key the answer is kept only while it is true: the late one changes the title back."""
+    moved = False
+
+    async def overtaken(state: Any, command: Command) -> Command:
+        nonlocal moved
+        if not moved:
+            moved = True
+            await two[1].issue(c.DescribeTrack(track_id=track, title="Other"))
+        return command
+
+    unchanged = c.DescribeTrack(track_id=track, title="Song")
+    answer = await two[0].issue(unchanged, overtaken, command_id=uuid4())
+    assert answer.revision == 4
+    assert (await two[0].store.read_stream(track))[-1].data == {"title": "Song"}
 
 
 async def test_a_refusal_is_not_kept_under_its_key(two: tuple[Process, Process], track: UUID):

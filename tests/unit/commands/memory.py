@@ -48,13 +48,14 @@ class MemoryStore:
         for part in slices:
             self.write(part, metadata)
         appended = Appended(len(self.log), self.revision(slices[0].stream), NOON)
+        ends = next((r.position for r in reversed(self.log) if r.stream == slices[-1].stream), len(self.log))
         if command_key is not None:
             self.answers[command_key.command_id] = StoredAnswer(
                 command_key.fingerprint,
                 command_key.status,
                 command_key.body,
                 appended.revision,
-                appended.position,
+                ends,
             )
         return appended
 

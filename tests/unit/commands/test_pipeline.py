@@ -76,10 +76,22 @@ async def test_an_analysis_request_answers_with_its_job(house: House):
 
 async def test_a_command_that_changes_nothing_appends_nothing(house: House):
     await house.given_a_track()
-    answer = await house.issue(described("Song"), command_id=KEY)
+    answer = await house.issue(described("Song"))
     assert (answer.status, answer.revision, answer.position) == (200, 2, 2)
     assert decode_token(answer.consistency_token) == {"track/1": 2}
     assert house.store.appends == 1
+
+
+async def test_a_key_that_changed_nothing_takes_no_effect_later(house: House):
+    await house.given_a_track()
+    first = await house.issue(described("Song"), command_id=KEY)
+    await house.issue(described("Other"))
+    again = await house.issue(described("Song"), command_id=KEY)
+    assert again == Answer(**{**vars_of(first), "repeated": True})
+    assert (again.status, again.revision) == (200, 2)
+    assert house.store.log[-1].data == {"title": "Other"}
+    with pytest.raises(KeyReused):
+        await house.issue(described("Else"), command_id=KEY)
 
 
 async def test_an_unknown_track_is_not_found_even_with_a_revision(house: House):
