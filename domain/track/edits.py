@@ -15,7 +15,9 @@ MAX_BEATS = 20_000
 MIN_INTERVAL_MS = 60.0
 MAX_INTERVAL_MS = 30_000.0
 
-Milliseconds = Annotated[float, Field(allow_inf_nan=False)]
+# Strict: `true` or "100" is somebody's mistake, and would be in the log as a beat for ever.
+Milliseconds = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+BeatIndex = Annotated[int, Field(strict=True)]
 Beats = Annotated[tuple[Milliseconds, ...], Field(max_length=MAX_BEATS)]
 
 
@@ -55,7 +57,7 @@ class Stretch(_Edit):
     """The grid stretched so that two of its beats (by index from 0) lie where they were heard."""
 
     edit: Literal["stretch"] = "stretch"
-    anchors: tuple[tuple[int, Milliseconds], tuple[int, Milliseconds]]
+    anchors: tuple[tuple[BeatIndex, Milliseconds], tuple[BeatIndex, Milliseconds]]
 
 
 Edit = Annotated[ExplicitBeats | Reshape | Offset | Stretch, Field(discriminator="edit")]

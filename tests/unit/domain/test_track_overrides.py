@@ -1,13 +1,15 @@
 """Corrections by hand: immutable versions beside the machine's, revertible, never displaced."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from domain.errors import Invalid, Rejected
 from domain.track import commands as c
 from domain.track import events as e
-from domain.track.edits import MAX_BEATS
+from domain.track.edits import MAX_BEATS, ExplicitBeats
 from tests.unit.domain import tracks as t
 from tests.unit.domain.specification import given
 
@@ -61,6 +63,27 @@ def test_a_grid_nothing_could_play_from_is_invalid(edit: dict[str, Any], rule: s
 def test_more_beats_than_the_limit_is_no_command():
     with pytest.raises(ValueError, match="at most 20000"):
         t.override(2, edit="beats", beats_ms=tuple(float(n * 100) for n in range(MAX_BEATS + 1)))
+
+
+@pytest.mark.parametrize("wrong", [True, "100", None])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda wrong: {"edit": "beats", "beats_ms": [wrong, 600]},
+        lambda wrong: {"edit": "beats", "beats_ms": [100, 600], "downbeats_ms": [wrong]},
+        lambda wrong: {"edit": "offset", "offset_ms": wrong},
+        lambda wrong: {"edit": "stretch", "anchors": [[0, wrong], [2, 1600]]},
+        lambda wrong: {"edit": "stretch", "anchors": [[wrong, 500], [2, 1600]]},
+    ],
+)
+def test_what_is_not_a_number_is_no_beat(edit: Callable[[Any], dict[str, Any]], wrong: Any):
+    with pytest.raises(ValidationError, match=r"valid (number|integer)"):
+        t.override(2, **edit(wrong))
+
+
+def test_whole_numbers_are_milliseconds_too():
+    command = t.override(2, edit="beats", beats_ms=[100, 600])
+    assert command.edit == ExplicitBeats(beats_ms=(100.0, 600.0))
 
 
 def test_a_track_without_a_version_cannot_be_overridden():
