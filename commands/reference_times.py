@@ -9,6 +9,7 @@ from itertools import islice
 from domain.errors import Invalid
 from domain.track.edits import MAX_BEATS
 
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d")
 _COLUMNS = re.compile(r"[\s,;]+")
 
 
@@ -34,6 +35,11 @@ def parse_beat_times(content: bytes) -> tuple[float, ...]:
 
 
 def _ms(number: int, line: str) -> float:
+    # Taken as a separator, the comma of "1,5" would make a beat at 1 s without a word.
+    if _DECIMAL_COMMA.match(line):
+        raise Invalid(
+            "reference_line", f"line {number}: use a decimal point, as in 1.5: {line[:40]!r}", "file"
+        )
     first = _COLUMNS.split(line)[0]
     try:
         seconds = float(first)

@@ -84,6 +84,8 @@ def test_a_tempo_map_has_a_beat_each_quarter_note_of_the_song():
     [
         (b"0.5\nbeat\n", "reference_line", "line 2"),
         (b"nan", "reference_line", "line 1"),
+        (b"# Beats\n1,5\n2,1\n", "reference_line", "line 2: use a decimal point"),
+        (b"0.5\n-0,5\tlabel\n", "reference_line", "line 2: use a decimal point"),
         (b"1e999", "reference_line", "line 1"),
         (b"1e307", "reference_line", "line 1"),
         (b"\xff\xfe0\x00", "reference_not_text", "JAMS"),
