@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
@@ -17,10 +18,17 @@ class Command(BaseModel):
     roles: ClassVar[frozenset[Role]] = frozenset({"admin"})
 
 
+_HIDDEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
+_JOINERS = "\u200c\u200d"
+"""Persian, Hindi and family emoji are written with them."""
+
+
 def _printable(text: str) -> str:
-    # A NUL cannot be shown as jsonb by the database, and no control character belongs in a name.
-    if any(ord(c) < 32 or ord(c) == 127 for c in text):
-        raise ValueError("control characters are not allowed")
+    # The database cannot show a NUL as jsonb; what turns or hides text makes two names look the same.
+    if any(unicodedata.category(c) in _HIDDEN and c not in _JOINERS for c in text):
+        raise ValueError("control and invisible formatting characters are not allowed")
+    if text and not any(unicodedata.category(c)[0] in "LNPS" for c in text):
+        raise ValueError("at least one visible character is needed")
     return text
 
 

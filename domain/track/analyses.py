@@ -35,6 +35,16 @@ def requested(state: Live, command: c.RequestAnalysis) -> e.AnalysisQueued:
     return queued_again(state, "request", **asked)
 
 
+def requeued(state: Live, job: Job) -> e.AnalysisQueued:
+    """Return the job that follows a dead or cancelled one. Raises Rejected for any other."""
+    if job.status not in ("dead", "cancelled"):
+        instead = "; to analyse again, request a new analysis" if job.status == "completed" else ""
+        raise Rejected(
+            "job_not_dead", f"the job is {job.status}: only a dead or cancelled job can be requeued{instead}"
+        )
+    return queued_again(state, "requeue")
+
+
 def queued_again(state: Live, reason: str, **asked: Any) -> e.AnalysisQueued:
     """Return the next job, as the one before but for what is asked."""
     job = state.job

@@ -90,9 +90,7 @@ def _manage(state: Live, command: c.TrackCommand) -> tuple[Event, ...]:
             return (analyses.requested(state, command),)
         case c.RequeueAnalysis():
             job = analyses.the_job(state, command.job_id)
-            if job.status not in ("dead", "cancelled"):
-                raise Rejected("job_not_dead", f"the job is {job.status}; only an ended one can be requeued")
-            return (analyses.queued_again(state, "requeue"),)
+            return (analyses.requeued(state, job),)
         case c.CancelAnalysis():
             job = analyses.the_job(state, command.job_id)
             if not job.active:

@@ -8,6 +8,7 @@ import pytest
 from domain.errors import Rejected
 from domain.track import commands as c
 from domain.track import events as e
+from domain.track.decider import decide
 from domain.track.state import Analysing, Failed, Queued, Ready
 from tests.unit.domain import tracks as t
 from tests.unit.domain.specification import given
@@ -118,6 +119,12 @@ def test_a_running_job_cannot_be_requeued():
     given(*RUNNING).when(c.RequeueAnalysis(track_id=t.TRACK, job_id=t.JOB_1)).then_raises(
         Rejected, "job_not_dead"
     )
+
+
+def test_who_would_requeue_a_completed_job_is_told_what_to_do_instead():
+    state = given(*READY).state
+    with pytest.raises(Rejected, match=r"only a dead or cancelled job .* request a new analysis"):
+        decide(state, c.RequeueAnalysis(track_id=t.TRACK, job_id=t.JOB_1))
 
 
 def test_the_state_follows_the_job():

@@ -29,6 +29,14 @@ def test_the_same_track_cannot_be_uploaded_twice():
         {"title": "   "},
         {"title": "x" * 256},
         {"title": "a\x00b"},
+        {"title": "a\x85b"},
+        {"title": "a\u202eb"},
+        {"title": "a\u200bb"},
+        {"title": "a\u2028b"},
+        {"title": "\u200d"},
+        {"artist": "\u200c \u200d"},
+        {"tags": ("\u200d",)},
+        {"tags": ("a\ufeff",)},
         {"artist": "x" * 256},
         {"tags": tuple(str(n) for n in range(11))},
         {"tags": ("",)},
@@ -42,6 +50,15 @@ def test_the_same_track_cannot_be_uploaded_twice():
 def test_an_upload_with_wrong_fields_is_no_command(wrong: dict[str, object]):
     with pytest.raises(ValidationError):
         t.upload(**wrong)
+
+
+@pytest.mark.parametrize("title", ["می\u200cخواهم", "👩\u200d👩\u200d👧", "क्\u200dष", "…", "é 愛"])
+def test_a_title_may_be_of_any_script(title: str):
+    assert t.upload(title=title).title == title
+
+
+def test_an_empty_artist_takes_the_artist_away():
+    assert c.DescribeTrack(track_id=t.TRACK, artist=" ").artist == ""
 
 
 def test_the_longest_title_is_accepted():
