@@ -220,6 +220,10 @@ class JobQueue(Protocol):
         """
         ...
 
+    async def expire_leases(self) -> None:
+        """End every lease now: for a process that knows it is the first, so that no worker is alive."""
+        ...
+
     async def expired(self) -> list[ClaimedJob]:
         """Return running jobs whose lease ran out: their worker is lost."""
         ...

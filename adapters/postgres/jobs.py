@@ -88,6 +88,15 @@ class PostgresJobQueue:
             {**_claim(claimed), "started": started},
         )
 
+    async def expire_leases(self) -> None:
+        """End every lease now: for a process that knows it is the first, so that no worker is alive."""
+        await self._execute(
+            """
+            UPDATE analysis_jobs SET lease_until = clock_timestamp()
+            WHERE status = 'running' AND lease_until > clock_timestamp()
+            """
+        )
+
     async def expired(self) -> list[ClaimedJob]:
         """Return running jobs whose lease ran out: their worker is lost."""
         rows = await self._execute(

@@ -152,6 +152,19 @@ async def test_a_lease_without_heartbeats_runs_out(pool: Pool) -> None:
     assert await queue.claim("w2") is None, "the stream hears of the loss before anybody takes the job"
 
 
+async def test_leases_ended_by_hand_have_run_out_at_once(queue: PostgresJobQueue) -> None:
+    """What waits is not touched, and a lease taken afterwards holds."""
+    for queued in (job(9), job(8), job(1)):
+        await queue.enqueue(queued)
+    lost = [await claimed(queue), await claimed(queue)]
+    assert await queue.expired() == []
+    await queue.expire_leases()
+    assert {gone.job for gone in await queue.expired()} == {held.job for held in lost}
+    after = await claimed(queue, "w2")
+    assert after.job not in {held.job for held in lost}
+    assert after.job not in {gone.job for gone in await queue.expired()}
+
+
 async def test_a_heartbeat_after_the_loss_is_refused(queue: PostgresJobQueue, database: Access) -> None:
     queued = job()
     await queue.enqueue(queued)

@@ -114,6 +114,9 @@ class TellingQueue:
     async def release(self, claimed: ClaimedJob, started: bool) -> None:
         self.released.append((claimed.job.job_id, started))
 
+    async def expire_leases(self) -> None:
+        raise NotImplementedError
+
     async def expired(self) -> list[ClaimedJob]:
         lost, self.lost = self.lost, []
         return lost
