@@ -6,11 +6,13 @@ rule no longer allows what the winner did already, is given the winner's answer.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from uuid_utils.compat import uuid7
 
@@ -54,6 +56,7 @@ class Pipeline:
         self._states = states
         self._handlers = handlers
         self._shard_of = shard_of
+        self._preparing: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     async def execute(self, command: C, issue: Issue, prepare: Prepare[Any, C] | None = None) -> Answer:
         """Execute the command once, whatever is repeated or races with it; `prepare` replaces the handler's.
@@ -84,6 +87,13 @@ class Pipeline:
         return await self._repeated(stored)
 
     async def _race(self, run: _Run) -> Answer:
+        if run.prepare is None:
+            return await self._try(run)
+        # Preparing takes long (a map is rendered), and who loses does it again: in one process we queue up.
+        async with self._preparing.setdefault(run.handler.stream(run.command), asyncio.Lock()):
+            return await self._try(run)
+
+    async def _try(self, run: _Run) -> Answer:
         # With an If-Match there is no second chance: the reload finds it stale.
         for _ in range(RETRIES):
             with suppress(RevisionConflict):

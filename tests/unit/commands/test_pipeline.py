@@ -192,6 +192,21 @@ async def test_a_lost_race_is_prepared_and_decided_again_on_the_new_state(house:
     assert house.store.log[-1].data == {"title": "New"}
 
 
+async def test_commands_of_one_process_that_prepare_queue_up_and_prepare_once(house: House):
+    await house.given_a_track()
+    prepared: list[int] = []
+
+    async def prepare(state: Any, command: Command) -> Command:
+        prepared.append(len(house.store.log))
+        for _ in range(10):  # long enough for all others to load the same state, if nothing held them
+            await asyncio.sleep(0)
+        return command
+
+    answers = await asyncio.gather(*(house.issue(described(f"title {n}"), prepare) for n in range(10)))
+    assert sorted(answer.revision for answer in answers) == list(range(3, 13))
+    assert prepared == list(range(2, 12))
+
+
 async def test_the_fourth_lost_race_is_the_callers_to_know(house: House):
     await house.given_a_track()
     prepare, prepared = house.losing(RETRIES + 1)
