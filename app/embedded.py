@@ -21,9 +21,7 @@ from adapters.postgres.pool import make_pool
 from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.postgres.tail import PostgresLog
 from app.ports import Ports
-from app.settings import Settings
-
-TOKEN_SECRET = "token.key"  # noqa: S105 - the name of a file
+from app.settings import TOKEN_SECRET, Settings
 
 
 @asynccontextmanager

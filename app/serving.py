@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
+import structlog
 import uvicorn
 import uvloop
 from fastapi import FastAPI
@@ -20,9 +22,12 @@ from adapters.postgres.migrate import migrate
 from adapters.postgres.roles import bootstrap
 from adapters.postgres.server import EmbeddedPostgres
 from app.bootstrap import assemble
+from app.bounded_http import BoundedHttpProtocol
 from app.embedded import embedded, empty_incoming
 from app.settings import Settings
 from projections.views import VIEWS
+
+log = structlog.get_logger(__name__)
 
 GRACE_S = 10
 """How long open requests may take to end once we are told to stop."""
@@ -41,29 +46,34 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     Raises CannotStart, also when the data folder is in use.
     """
     folder = DataFolder(settings.data_dir)
-    with folder.hold():
+    # The port before anything that takes time or leaves something behind: a taken one is told at once.
+    with _listening(settings.host, settings.port) as listening, folder.hold():
         empty_incoming(folder)
         postgres = EmbeddedPostgres(folder)
-        postgres.start()
         try:
+            postgres.start()
             prepare(postgres.access())
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_serve(settings, folder, postgres, ready))
+                runner.run(_serve(settings, folder, postgres, listening, ready))
         finally:
             postgres.stop()
 
 
 async def _serve(
-    settings: Settings, folder: DataFolder, postgres: EmbeddedPostgres, ready: Callable[[str], None]
+    settings: Settings,
+    folder: DataFolder,
+    postgres: EmbeddedPostgres,
+    listening: socket.socket,
+    ready: Callable[[str], None],
 ) -> None:
-    # Before anything that takes time: a taken port is told at once.
-    with _listening(settings.host, settings.port) as listening:
-        async with embedded(settings, folder, postgres.access()) as ports, asyncio.TaskGroup() as tasks:
-            supervising = tasks.create_task(postgres.supervise())
-            application = assemble(settings, ports)
-            async with application.running():
-                await _Server(application.api, listening, ready).serve_until_signalled()
-            supervising.cancel()
+    async with embedded(settings, folder, postgres.access()) as ports, asyncio.TaskGroup() as tasks:
+        supervising = tasks.create_task(postgres.supervise())
+        application = assemble(settings, ports)
+        # We hold the data folder, so whoever had a lease is gone: no need to wait until it runs out.
+        await ports.jobs.expire_leases()
+        async with application.running():
+            await _Server(application.api, listening, ready).serve_until_signalled()
+        supervising.cancel()
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -71,9 +81,8 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        raise CannotStart(
-            f"can't listen on {host}:{port}: {error.strerror}; choose another --port"
-        ) from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise CannotStart(f"can't listen on {host}:{port}: {reason}; choose another --port") from error
 
 
 class _Server(uvicorn.Server):
@@ -86,6 +95,7 @@ class _Server(uvicorn.Server):
                 lifespan="off",
                 access_log=False,
                 log_level="warning",
+                http=BoundedHttpProtocol,
                 timeout_graceful_shutdown=GRACE_S,
                 server_header=False,
             )
@@ -111,5 +121,7 @@ class _Server(uvicorn.Server):
         yield
 
     def _stop(self) -> None:
+        if not self.should_exit:
+            log.info("stopping", open_connections=len(self.server_state.connections), patience_s=GRACE_S)
         self.force_exit = self.should_exit
         self.should_exit = True

@@ -9,6 +9,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+TOKEN_SECRET = "token.key"  # noqa: S105 - the name of a file in the data folder's secrets
+
 
 class Settings(BaseSettings):
     """The settings of the embedded profile, each with the default a fresh machine needs."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 from uuid import UUID
 
 import msgspec
 import typer
 
 from app.cli.local import DataDir, with_ports
-from app.ports import Ports
+
+if TYPE_CHECKING:
+    from app.ports import Ports
 
 cli = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -40,8 +43,17 @@ def export(
         return count
 
     if out is None:
-        with_ports(data_dir, lambda ports: work(ports, sys.stdout.buffer))
-        return
-    with out.open("wb") as file:
-        count = with_ports(data_dir, lambda ports: work(ports, file))
-    typer.echo(f"{count} events in {out}")
+        count = with_ports(data_dir, lambda ports: work(ports, sys.stdout.buffer))
+    else:
+        # Under another name until it is complete: a part of a history must not pass for the whole.
+        part = out.with_name(f".{out.name}.part")
+        try:
+            with part.open("wb") as file:
+                count = with_ports(data_dir, lambda ports: work(ports, file))
+                os.fsync(file.fileno())
+            part.replace(out)
+        except OSError as error:
+            raise typer.BadParameter(f"{out} can't be written: {error.strerror}") from error
+        finally:
+            part.unlink(missing_ok=True)
+    typer.echo(f"{count} events", err=True)

@@ -14,15 +14,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-import httpx2
 import typer
 from rich.console import Console
 
 from adapters.postgres.cannot_start import CannotStart
 from adapters.postgres.data_folder import DataFolder
-from api.security.tokens import mint
-from app import demo as story
-from app.embedded import TOKEN_SECRET
+from app.settings import TOKEN_SECRET
 
 START_S = 60.0
 
@@ -32,6 +29,11 @@ def demo(
     token: Annotated[str | None, typer.Option(help="Of roles producer and auditor, for --url.")] = None,
 ) -> None:
     """Upload songs with known beats, score what is found, correct a grid, show the audit trail."""
+    import httpx2
+
+    from api.security.tokens import mint
+    from app import demo as story
+
     if (url is None) != (token is None):
         raise typer.BadParameter("--url and --token go together")
     console = Console()
@@ -49,6 +51,10 @@ def demo(
 
 
 def _tell(url: str, token: str, console: Console) -> None:
+    import httpx2
+
+    from app import demo as story
+
     headers = {"Authorization": f"Bearer {token}"}
     with httpx2.Client(base_url=url, headers=headers, timeout=30.0) as client:
         story.run(client, console)

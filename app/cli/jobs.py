@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, get_args
 from uuid import UUID
 
 import typer
 
-from app.bootstrap import assemble
 from app.cli.local import DataDir, settings_with, with_ports
 from app.cli.tables import show
-from app.ports import Ports
 from commands.issue import Caller, Issue
 from commands.ports import JobStatus, JobView
 from domain.errors import NotFound
 from domain.track.commands import RequeueAnalysis
 
+if TYPE_CHECKING:
+    from app.ports import Ports
+
 cli = typer.Typer(help=__doc__, no_args_is_help=True)
+
+StatusName = StrEnum("StatusName", get_args(JobStatus))
+"""The statuses in the shape typer lists and checks."""
+
+SHOWN = 1000
 
 OPERATOR = Caller("service:cli", frozenset({"admin"}))
 
 
 @cli.command("list")
 def list_jobs(
-    status: Annotated[list[str] | None, typer.Option(help="queued, running, retrying, dead, …")] = None,
+    status: Annotated[list[StatusName] | None, typer.Option(help="Only these; may be repeated.")] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Show jobs: running first, then as they will run, then the finished."""
-    wanted: tuple[JobStatus, ...] = tuple(status or ())  # type: ignore[assignment]
-    found = with_ports(data_dir, lambda ports: ports.jobs.list(wanted))
+    wanted: tuple[JobStatus, ...] = tuple(known for known in get_args(JobStatus) if known in (status or ()))
+    found = with_ports(data_dir, lambda ports: ports.jobs.list(wanted, limit=SHOWN))
     show(
         ("job", "track", "status", "attempt", "progress", "error"),
         ((j.job_id, j.track_id, j.status, j.attempt, _progress(j), _error(j)) for j in found),
     )
+    if len(found) == SHOWN:
+        typer.echo(f"these are the first {SHOWN}: name a --status to see fewer", err=True)
 
 
 @cli.command()
 def requeue(job_id: UUID, data_dir: DataDir = None) -> None:
     """Give a dead or cancelled job another life, as a new job."""
+
+    from app.bootstrap import assemble
 
     async def work(ports: Ports) -> str:
         job = await ports.jobs.get(job_id)

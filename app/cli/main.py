@@ -1,4 +1,7 @@
-"""All commands in one list, and the one place where a failure becomes an exit code and a sentence."""
+"""All commands in one list, and the one place where a failure becomes an exit code and a sentence.
+
+Commands import what they run when they run: `beatledger token` should not wait for the server's imports.
+"""
 
 from __future__ import annotations
 
@@ -32,3 +35,5 @@ def main() -> None:
     except (CannotStart, LedgerError) as error:
         typer.secho(f"beatledger: {error}", fg="red", err=True)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

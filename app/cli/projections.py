@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.bootstrap import assemble
 from app.cli.local import DataDir, settings_with, with_ports
 from app.cli.tables import show
-from app.ports import Ports
 from domain.events import REGISTRY
 from projections.documents import Stored
-from projections.replay import replay_all
 from projections.views import VIEWS
+
+if TYPE_CHECKING:
+    from app.ports import Ports
 
 cli = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -23,6 +23,8 @@ BY_NAME = {view.name: view for view in VIEWS}
 @cli.command("list")
 def list_views(data_dir: DataDir = None) -> None:
     """Show each view: what serves, how far it is, what is parked."""
+    from app.bootstrap import assemble
+
     settings = settings_with(data_dir=data_dir)
     statuses = with_ports(data_dir, lambda ports: assemble(settings, ports).views.status())
     show(
@@ -37,6 +39,8 @@ def list_views(data_dir: DataDir = None) -> None:
 @cli.command()
 def rebuild(name: Annotated[str, typer.Argument(help=", ".join(BY_NAME))], data_dir: DataDir = None) -> None:
     """Build a view anew from the log, beside the one that serves, and switch to it."""
+    from app.bootstrap import assemble
+
     if name not in BY_NAME:
         raise typer.BadParameter(f"there is no view {name}; there are {', '.join(BY_NAME)}")
     settings = settings_with(data_dir=data_dir)
@@ -68,6 +72,8 @@ def parked(data_dir: DataDir = None) -> None:
 @cli.command()
 def replay(data_dir: DataDir = None) -> None:
     """Fold every parked stream again, once the cause is mended; exit 1 if any stays parked."""
+
+    from projections.replay import replay_all
 
     async def work(ports: Ports) -> dict[str, str | None]:
         outcomes: dict[str, str | None] = {}

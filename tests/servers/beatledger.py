@@ -18,7 +18,7 @@ import httpx2
 
 from adapters.postgres.data_folder import DataFolder
 from api.security.tokens import mint
-from app.embedded import TOKEN_SECRET
+from app.settings import TOKEN_SECRET
 
 T = TypeVar("T")
 
