@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 import typer
 
+from adapters.postgres.cannot_start import CannotStart
 from app.cli.local import DataDir, with_ports
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def export(
                 os.fsync(file.fileno())
             part.replace(out)
         except OSError as error:
-            raise typer.BadParameter(f"{out} can't be written: {error.strerror}") from error
+            raise CannotStart(f"{out} can't be written: {error.strerror}") from error
         finally:
             part.unlink(missing_ok=True)
     typer.echo(f"{count} events", err=True)

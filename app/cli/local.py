@@ -50,7 +50,7 @@ def with_ports(data_dir: Path | None, work: Callable[[Ports], Awaitable[T]]) -> 
     settings = settings_with(data_dir=data_dir)
     folder = DataFolder(settings.data_dir)
     if not folder.postgres.exists():
-        raise typer.BadParameter(f"{folder.path} is no data folder: `beatledger up` makes one")
+        raise CannotStart(f"{folder.path} is no data folder: `beatledger up` makes one")
     with running_or_own(folder) as access:
         if folder.held:
             prepare(access)  # else the `up` that runs has done it

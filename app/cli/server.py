@@ -10,6 +10,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
+from adapters.postgres.cannot_start import CannotStart
 from adapters.postgres.data_folder import DataFolder
 from api.security.principal import PersonRole
 from app.cli.local import DataDir, settings_with
@@ -78,6 +79,6 @@ def token(
     folder = DataFolder(settings_with(data_dir=data_dir).data_dir)
     if not folder.secrets.exists():
         # A new secret would sign tokens that no server knows.
-        raise typer.BadParameter(f"{folder.path} is no data folder: `beatledger up` makes one")
+        raise CannotStart(f"{folder.path} is no data folder: `beatledger up` makes one")
     roles: list[PersonRole] = [known for known in get_args(PersonRole) if known in role]
     typer.echo(mint(folder.secret(TOKEN_SECRET), name, roles, timedelta(seconds=ttl)))
