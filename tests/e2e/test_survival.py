@@ -49,7 +49,7 @@ class Editor(threading.Thread):
 
     def _rename(self, title: str) -> int:
         """Repeat the command with its key until the server says where it stands in the log."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 150
         while True:
             try:
                 response = httpx2.patch(
@@ -100,7 +100,9 @@ def _round(up: Beatledger, song: bytes, seed: int, kills: int) -> None:
         else:
             os.kill(up.postgres_pids()[0], signal.SIGKILL)
     before = {e: len(e.acknowledged) for e in editors}
-    until(lambda: all(len(e.acknowledged) > before[e] or e.error for e in editors), what="going on")
+    until(
+        lambda: all(len(e.acknowledged) > before[e] or e.error for e in editors), what="going on", seconds=60
+    )
     for editor in editors:
         editor.finish()
     _check(up, editors)

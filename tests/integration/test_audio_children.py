@@ -134,9 +134,9 @@ async def test_a_child_killed_while_idle_costs_no_job(children: Children) -> Non
 
 async def test_a_child_that_hangs_is_killed_at_its_time_limit(children: Children, tmp_path: Path) -> None:
     started = time.monotonic()
-    with pytest.raises(ChildTimedOut, match="1 s"):
-        await run(children, "sleep_noting_pid", tmp_path / "pid", 60, timeout_s=1)
-    assert time.monotonic() - started < 10
+    with pytest.raises(ChildTimedOut, match="4 s"):
+        await run(children, "sleep_noting_pid", tmp_path / "pid", 60, timeout_s=4)
+    assert time.monotonic() - started < 30
     assert not exists(int((tmp_path / "pid").read_text()))
     assert await run(children, "double", 2) == 4
 
@@ -284,7 +284,7 @@ def test_the_pool_works_on_uvloop_as_well(tmp_path: Path) -> None:
             with pytest.raises(ChildDied, match="SIGSEGV"):
                 await run(pool, "segfault")
             with pytest.raises(ChildTimedOut):
-                await run(pool, "sleep_noting_pid", tmp_path / "pid", 60, timeout_s=1)
+                await run(pool, "sleep_noting_pid", tmp_path / "pid", 60, timeout_s=4)
             assert not exists(int((tmp_path / "pid").read_text()))
             assert await run(pool, "large", 3_000_000) == bytes(3_000_000)
 

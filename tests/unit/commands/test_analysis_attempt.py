@@ -171,8 +171,11 @@ async def test_progress_reaches_the_row_with_the_heartbeat(house: AnalysisHouse)
 
 async def test_a_lost_lease_ends_the_child_and_hands_nothing_in(house: AnalysisHouse) -> None:
     house.analyser.do = hang
-    house.queue.held = False
-    await asyncio.wait_for(Attempt(house.bench, await house.given_a_track()).run(), 5)
+    attempt = asyncio.create_task(Attempt(house.bench, await house.given_a_track()).run())
+    async with asyncio.timeout(10):
+        await house.analyser.running.wait()
+        house.queue.held = False
+        await attempt
     assert house.analyser.cancelled == 1
     assert house.story == STARTED
 
