@@ -27,7 +27,13 @@ router = guarded("jobs")
 
 JOB = "/v1/jobs/{job_id}"
 PATIENCE_S = 1.0
-_POLL_S = 0.02
+"""How long an unknown job may still be on its way into the queue."""
+
+MAX_PATIENCE_S = 2.0
+"""What `Prefer: wait` can make of it: a wrong id is told soon, and costs the store little."""
+
+_FIRST_POLL_S = 0.02
+_LAST_POLL_S = 0.2
 
 
 @router.get("/v1/jobs", response_model=JobList, dependencies=[Depends(reader)], openapi_extra=takes(*READ))
@@ -79,9 +85,12 @@ async def _job(request: Request, job_id: UUID) -> JobView:
     The answer that names a new job is given before the queue has read of it in the log, a few ms later.
     """
     wait_s = wait_of(request).timeout_s
-    deadline = time.monotonic() + (PATIENCE_S if wait_s is None else wait_s)
+    deadline = time.monotonic() + (PATIENCE_S if wait_s is None else min(wait_s, MAX_PATIENCE_S))
+    poll_s = _FIRST_POLL_S
     while (job := await services_of(request).jobs.get(job_id)) is None:
-        if time.monotonic() > deadline:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0 or await request.is_disconnected():
             raise NotFound(f"there is no job {job_id}")
-        await asyncio.sleep(_POLL_S)
+        await asyncio.sleep(min(poll_s, left_s))
+        poll_s = min(2 * poll_s, _LAST_POLL_S)
     return job
