@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from api import problem
+from api.head import HeadMiddleware
 from api.pages import routes as pages
 from api.rest import beats, health, history, jobs, schemas, tracks, upload, versions
 from api.security.guard import Authenticator
@@ -60,6 +61,8 @@ def _application(middleware: list[Middleware]) -> FastAPI:
         version="1.0.0",
         description="Upload songs, find their beats, correct them, and see who changed what and when.",
         license_info={"name": "GPL-3.0-or-later", "identifier": "GPL-3.0-or-later"},
+        # A redirect would send the client, token and all, to whatever host its request named.
+        redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
         middleware=middleware,
@@ -89,14 +92,14 @@ def _described(app: FastAPI) -> dict[str, Any]:
 
 
 def _middleware(cors_origins: tuple[str, ...]) -> list[Middleware]:
-    traced = [Middleware(TraceMiddleware)]
+    traced = [Middleware(TraceMiddleware), Middleware(HeadMiddleware)]
     if not cors_origins:
         return traced
     # Outside the trace, so that a page may read the problem of an unexpected error too.
     cors = Middleware(
         CORSMiddleware,
         allow_origins=cors_origins,
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["*"],
         expose_headers=_EXPOSED,
     )

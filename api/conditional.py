@@ -11,7 +11,7 @@ from starlette.responses import Response
 from api.refusals import MatchRequired
 from domain.errors import Invalid
 
-_IF_MATCH = re.compile(r'(?:W/)?"(\d{1,18})(?:-[0-9a-f]*)?"')
+_IF_MATCH = re.compile(r'"(\d{1,18})(?:-[0-9a-f]*)?"')
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
@@ -25,7 +25,8 @@ def revision_to_match(request: Request, *, required: bool = False) -> int | None
     """Return the revision that If-Match names; None for `*` and for none at all.
 
     Only the revision counts: whoever has read another representation of the same revision has seen the same.
-    Raises MatchRequired, or Invalid for what no answer here ever gave.
+    Raises MatchRequired, or Invalid for what no answer here ever gave, weak ETags among it: If-Match compares
+    strongly (RFC 9110, 13.1.1).
     """
     header = request.headers.get("if-match")
     if header is None:

@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from api import refusals as r
 from domain import errors as e
@@ -40,6 +41,7 @@ STATUS: Mapping[type[e.LedgerError], int] = {
     e.ViewBehind: 503,
     r.Unauthenticated: 401,
     r.TokenExpired: 401,
+    r.TokenUnknown: 401,
     r.MatchRequired: 428,
     r.BodyTooLarge: 413,
     r.UnsupportedMediaType: 415,
@@ -62,6 +64,9 @@ HTTP_CODES: Mapping[int, tuple[str, str]] = {
 
 MAX_ERRORS = 50
 """A grid can have 20,000 wrong beats; fifty are enough to see what is wrong with them."""
+
+UNION_TAG = "edit:"
+"""Begins the tags by which bodies tell a union's members apart; no client ever sent one, so none is told."""
 
 INVALID_REQUEST = "invalid_request"
 INTERNAL = "internal"
@@ -114,6 +119,12 @@ def unexpected(trace_id: str) -> Response:
     return problem(500, INTERNAL, f"something broke here; the log has it under trace {trace_id}", trace_id)
 
 
+def stopping(trace_id: str) -> Response:
+    """Return the answer to a request that the server could not finish before it had to stop."""
+    error = r.NotReady({"server": "stopping, and this request was not finished: send it again"})
+    return problem(STATUS[r.NotReady], error.code, error.detail, trace_id, headers=_headers(error))
+
+
 def install(app: FastAPI) -> None:
     """Make the application answer every error with a problem."""
     app.add_exception_handler(e.LedgerError, _refused)
@@ -127,6 +138,8 @@ def field_path(location: Sequence[str | int]) -> str:
     Query parameters and headers keep the word that tells where they stand: `query.limit`.
     """
     parts = location[1:] if len(location) > 1 and location[0] in ("body", "path") else location
+    if len(parts) > 1 and str(parts[0]).startswith(UNION_TAG):
+        parts = parts[1:]
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
     return text.removeprefix(".")
 
@@ -168,7 +181,7 @@ def _headers(error: e.LedgerError) -> dict[str, str]:
     if retry_after_s is not None:
         headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
     if isinstance(error, r.Unauthenticated):
-        invalid = ' error="invalid_token"' if isinstance(error, r.TokenExpired) else ""
+        invalid = ' error="invalid_token"' if isinstance(error, r.TokenExpired | r.TokenUnknown) else ""
         headers["WWW-Authenticate"] = f'Bearer realm="beatledger"{"," if invalid else ""}{invalid}'
     if isinstance(error, r.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size}"
@@ -187,4 +200,16 @@ async def _invalid_request(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code, detail = HTTP_CODES.get(error.status_code, (INTERNAL, error.detail))
-    return problem(error.status_code, code, detail, _trace_id(request), headers=error.headers)
+    headers = {"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers
+    return problem(error.status_code, code, detail, _trace_id(request), headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return all methods of the path: each is a route of its own, and Starlette names the first one's."""
+    app: FastAPI = request.app
+    found = [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in app.routes)
+    ]
+    return ["GET", "HEAD", *found[1:]] if "GET" in found else found

@@ -8,9 +8,13 @@ from domain.errors import LedgerError
 
 
 class Unauthenticated(LedgerError):
-    """There is no access token, or one that was never valid."""
+    """There is no access token."""
 
     code = "unauthenticated"
+
+
+class TokenUnknown(Unauthenticated):
+    """The access token was never valid here."""
 
 
 class TokenExpired(Unauthenticated):

@@ -5,6 +5,7 @@ Pure ASGI, because Starlette's BaseHTTPMiddleware runs the application in anothe
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problem import unexpected
+from api.problem import stopping, unexpected
 
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?"
@@ -80,6 +81,11 @@ class TraceMiddleware:
                 await self._app(scope, receive, traced_send)
             except ClientDisconnect:
                 _log.info("client_gone", path=scope["path"])
+            except asyncio.CancelledError:
+                # Only a server that stops cancels a request. It would log what is raised on as a crash.
+                _log.info("request_cut_off", method=scope["method"], path=scope["path"])
+                if not started:
+                    await stopping(trace.trace_id)(scope, receive, traced_send)
             except Exception:
                 _log.exception("unexpected_error", method=scope["method"], path=scope["path"])
                 if started:

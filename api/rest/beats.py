@@ -19,7 +19,7 @@ from api.refusals import BodyTooLarge
 from api.rest.bodies import BeatOverride
 from api.rest.headers import KEY, MATCH, MATCH_REQUIRED, VIEW, takes
 from api.rest.models import BeatsShape, VersionAccepted
-from api.rest.multipart import MultipartForm
+from api.rest.multipart import FILE, MultipartForm
 from api.rest.routing import TRACK, guarded
 from api.rest.tracks import track_document
 from api.security.guard import producer, reader
@@ -167,7 +167,14 @@ async def give_reference(request: Request, track_id: UUID) -> Response:
     """
     content = await _reference_file(request)
     command = await services_of(request).references.command(track_id, content)
-    return command_answer(await services_of(request).pipeline.execute(command, issue_of(request)))
+    try:
+        answer = await services_of(request).pipeline.execute(command, issue_of(request))
+    except Invalid as error:
+        # The rules name the command's field; the client sent a file.
+        if (error.field or "").startswith("reference_ms"):
+            error.field = FILE
+        raise
+    return command_answer(answer)
 
 
 async def _reference_file(request: Request) -> bytes:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
+from api.problem import UNION_TAG
 from domain.command import Line, OptionalLine
 from domain.track.commands import BpmHint, Note, Priority, Tags
 from domain.track.edits import ExplicitBeats, Offset, Reshape, Stretch
@@ -70,14 +71,14 @@ def _kind(body: Any) -> str | None:
         return None
     edit: object = body.get("edit", "beats")  # pyright: ignore[reportUnknownMemberType]
     kinds = {"double": "reshape", "halve": "reshape", "shift_half_beat": "reshape"}
-    return kinds.get(edit, edit) if isinstance(edit, str) else None
+    return UNION_TAG + kinds.get(edit, edit) if isinstance(edit, str) else None
 
 
 BeatOverride = Annotated[
-    Annotated[ExplicitOverride, Tag("beats")]
-    | Annotated[ReshapeOverride, Tag("reshape")]
-    | Annotated[OffsetOverride, Tag("offset")]
-    | Annotated[StretchOverride, Tag("stretch")],
+    Annotated[ExplicitOverride, Tag(UNION_TAG + "beats")]
+    | Annotated[ReshapeOverride, Tag(UNION_TAG + "reshape")]
+    | Annotated[OffsetOverride, Tag(UNION_TAG + "offset")]
+    | Annotated[StretchOverride, Tag(UNION_TAG + "stretch")],
     Discriminator(
         _kind,
         custom_error_type="edit_unknown",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from fastapi import Depends, Query, Request
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator
 from starlette.responses import Response, StreamingResponse
 
 from api.conditional import representation
@@ -20,7 +22,7 @@ from api.rest.routing import TRACK, guarded
 from api.security.guard import auditor, reader
 from api.services import services_of
 from domain.command import Line
-from domain.errors import Invalid
+from domain.errors import Invalid, NotFound
 from domain.log import EventStore
 from domain.recorded import Recorded
 from projections.history import PAGE, state_json, stream_events, track_at, track_diff
@@ -30,9 +32,25 @@ router = guarded("history")
 NDJSON = "application/x-ndjson"
 MAX_LIMIT = 1000
 
+CLOCKS_APART = timedelta(minutes=1)
+"""How far a client's or the store's clock may be ahead of ours before its now is our future."""
+
+_RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?)([Zz]|[ +-]\d\d:\d\d)")
+
 After = Annotated[int, Query(ge=0, le=2**62)]
 Revision = Annotated[int, Query(ge=1, le=2**62)]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
+
+
+def _rfc_3339(text: object) -> str:
+    match = _RFC_3339.fullmatch(str(text))
+    if match is None:
+        raise ValueError("give a time as 2026-01-31T12:00:00Z or 2026-01-31T13:00:00+01:00")
+    # A plus of a query string is a blank once it is decoded.
+    return match[1] + match[2].replace(" ", "+")
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339)]
 
 
 @router.get(
@@ -40,21 +58,30 @@ Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
 )
 async def track_history(request: Request, track_id: UUID, after: After = 0, limit: Limit = 100) -> Response:
     """List every event of a track: who, when, in which context, and what. `after` is a revision."""
-    events = await stream_events(services_of(request).events, track_id, after, limit + 1)
+    try:
+        events = await stream_events(services_of(request).events, track_id, after, limit + 1)
+    except NotFound as error:
+        raise NotFound(f"there is no track {track_id}") from error
     page = events[:limit]
     body = await _page(request, page, page[-1].revision if len(events) > limit else None)
-    return representation(request, body, (page[-1].revision if page else after))
+    # By its hash alone: a page is no state of the track that a change could be based on.
+    return representation(request, body)
 
 
 @router.get(
     TRACK + "/state", response_model=StateShape, dependencies=[Depends(reader)], openapi_extra=takes(*READ)
 )
 async def track_state(
-    request: Request, track_id: UUID, revision: Revision | None = None, at: AwareDatetime | None = None
+    request: Request, track_id: UUID, revision: Revision | None = None, at: Time | None = None
 ) -> Response:
-    """Show a track as it was at a revision or at a time (RFC 3339, with an offset); else as it is now."""
+    """Show a track as it was at a revision or at a time (RFC 3339, with an offset); else as it is now.
+
+    A time ahead of the server's clock is refused: what the track will be then is not known.
+    """
     if revision is not None and at is not None:
         raise Invalid("one_of", "give revision or at, not both", "query.at")
+    if at is not None and at > datetime.now(UTC) + CLOCKS_APART:
+        raise Invalid("time_ahead", "that time is still to come: leave `at` out", "query.at")
     then = await track_at(services_of(request).events, track_id, revision, at)
     state = state_json(then.state)
     body = msgspec.json.encode(

@@ -118,6 +118,9 @@ class MultipartForm:
         self._part.is_file = b"filename" in options
         if self._part.is_file:
             self._begin_file(options[b"filename"].decode("utf-8", "replace"))
+        elif self._part.name == FILE:
+            # Told now, before its content is measured as a field's.
+            raise Invalid("file_missing", "the part `file` must be a file: give it a filename", FILE)
 
     def _begin_file(self, filename: str) -> None:
         if self._part.name != FILE:
@@ -139,8 +142,6 @@ class MultipartForm:
         part = self._part
         if part.is_file:
             return
-        if part.name == FILE:
-            raise Invalid("file_missing", "the part `file` must be a file: give it a filename", FILE)
         try:
             self.fields.append((part.name, part.content.decode()))
         except UnicodeDecodeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Annotated, Any, Protocol
 from uuid import UUID
@@ -13,13 +14,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
-from api.refusals import Unauthenticated
+from api.refusals import Unauthenticated, UnsupportedMediaType
 from api.security.principal import AUDITORS, PRODUCERS, READERS, PersonRole, Principal
 from api.security.tokens import TokenVerifier
 from domain.errors import Forbidden
 
 MAX_JSON_BYTES = 2_000_000
 _MAX_SEEN = 10_000
+_JSON = re.compile(r"application/(?:[^/]+\+)?json")
 
 
 class Accounts(Protocol):
@@ -57,7 +59,7 @@ class Authenticator:
 
 
 class GuardedRoute(APIRoute):
-    """A route that knows its caller before it reads the body, and reads no endless JSON."""
+    """A route that knows its caller before it reads the body, and reads no endless JSON and nothing else."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler with the guard before it."""
@@ -67,10 +69,20 @@ class GuardedRoute(APIRoute):
             authenticator: Authenticator = request.app.state.authenticator
             request.state.principal = await authenticator.authenticate(request)
             if self.body_field is not None:
+                _check_json(request)
                 request = Request(request.scope, limited(request.receive, MAX_JSON_BYTES))
             return await handler(request)
 
         return guarded
+
+
+def _check_json(request: Request) -> None:
+    """Raise UnsupportedMediaType for a body of another type: FastAPI would take it for a wrong JSON text."""
+    sent = request.headers
+    empty = sent.get("content-length", "0") == "0" and "transfer-encoding" not in sent
+    media_type = sent.get("content-type", "").partition(";")[0].strip().lower()
+    if not empty and not _JSON.fullmatch(media_type):
+        raise UnsupportedMediaType("send Content-Type: application/json, and JSON as the body")
 
 
 def limited(receive: Receive, limit: int) -> Receive:

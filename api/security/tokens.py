@@ -14,7 +14,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
-from api.refusals import TokenExpired, Unauthenticated
+from api.refusals import TokenExpired, TokenUnknown
 from api.security.principal import PersonRole, Principal
 
 ALGORITHM = "HS256"
@@ -67,7 +67,7 @@ class TokenVerifier:
         self._clock = clock
 
     def verify(self, token: str) -> Principal:
-        """Return who the token speaks for. Raises Unauthenticated or TokenExpired."""
+        """Return who the token speaks for. Raises TokenUnknown or TokenExpired."""
         if len(token) > MAX_TOKEN_CHARACTERS:
             raise _not_ours()
         try:
@@ -80,8 +80,10 @@ class TokenVerifier:
         return Principal(claims.sub, claims.name, frozenset(claims.roles))
 
 
-def _not_ours() -> Unauthenticated:
-    return Unauthenticated("this access token was not issued here: get one with `beatledger token`")
+def _not_ours() -> TokenUnknown:
+    return TokenUnknown(
+        "this access token is not of this server's data folder: get one with `beatledger token`"
+    )
 
 
 def _key(secret: str) -> OctKey:

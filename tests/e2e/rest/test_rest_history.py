@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import httpx2
@@ -66,7 +67,8 @@ async def test_the_history_is_read_page_by_page(viewer: httpx2.AsyncClient, told
         revisions += [event["revision"] for event in page["items"]]
         after = page["next_after"]
     assert revisions == [1, 2, 3, 4, 5]
-    beyond = await viewer.get(path, params={"after": 99})
+    beyond = await viewer.get(path, params={"after": 9999})
+    assert "-" not in beyond.headers["etag"], "an ETag names no revision the track never had"
     assert (beyond.status_code, beyond.json()) == (200, {"items": [], "next_after": None})
 
 
@@ -100,9 +102,27 @@ async def test_a_track_is_seen_as_it_was_at_a_time(viewer: httpx2.AsyncClient, t
     for wrong in (
         {"at": "2001-01-01T00:00:00"},
         {"at": "soon"},
+        {"at": "1767225600"},
+        {"at": "2026-01-01"},
+        {"at": (datetime.now(UTC) + timedelta(hours=1)).isoformat()},
         {"revision": 1, "at": events[0]["recorded_at"]},
     ):
         assert (await viewer.get(f"{path}/state", params=wrong)).status_code == 422
+
+
+async def test_the_plus_of_a_time_zone_may_come_as_it_is(viewer: httpx2.AsyncClient, told: str) -> None:
+    """Nobody who types an address writes %2B."""
+    now = (datetime.now(timezone(timedelta(hours=2))) + timedelta(seconds=1)).isoformat(timespec="seconds")
+    then = await viewer.get(f"/v1/tracks/{told}/state?at={now}")
+    assert (then.status_code, then.json()["revision"]) == (200, 5), then.text
+
+
+async def test_the_history_of_an_unknown_track_says_that_there_is_no_track(
+    viewer: httpx2.AsyncClient,
+) -> None:
+    unknown = "018f0000-0000-7000-8000-000000000000"
+    response = await viewer.get(f"/v1/tracks/{unknown}/history")
+    assert (response.status_code, response.json()["detail"]) == (404, f"there is no track {unknown}")
 
 
 async def test_a_difference_names_each_changed_path(viewer: httpx2.AsyncClient, told: str) -> None:

@@ -87,6 +87,7 @@ async def test_a_damaged_reference_is_refused_and_leaves_nothing(
     response = await producer.post(f"/v1/tracks/{song}/reference", files={"file": ("r.txt", content)})
     assert (response.status_code, response.json()["code"]) == (422, code), response.text
     assert response.headers["content-type"] == "application/problem+json"
+    assert all(error["path"] == "file" for error in response.json()["errors"])
     assert working.left() == before
 
 

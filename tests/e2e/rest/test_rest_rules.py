@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import httpx2
 import psycopg
@@ -13,6 +14,7 @@ import pytest
 from adapters.postgres.accounts import PostgresAccounts
 from api.application import create_api
 from api.rest import models
+from api.rest.jobs import MAX_PATIENCE_S
 from api.security.principal import PersonRole
 from api.security.tokens import account_id, mint
 from api.services import Services
@@ -251,6 +253,22 @@ async def test_an_unknown_job_is_not_found_and_a_wrong_status_is_none(idle: Hous
         assert (await client.get("/v1/jobs", params={"status": "odd"})).status_code == 422
 
 
+async def test_an_unknown_job_is_told_soon_whatever_the_client_would_wait(
+    idle: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[UUID] = []
+
+    async def get(job_id: UUID) -> None:
+        asked.append(job_id)
+
+    services: Services = idle.application.api.state.services
+    monkeypatch.setattr(services.jobs, "get", get)
+    async with idle.client("viewer") as client, asyncio.timeout(MAX_PATIENCE_S + 5):
+        missing = await client.get(f"/v1/jobs/{UNKNOWN}", headers={"Prefer": "wait=30"})
+    assert missing.status_code == 404
+    assert 2 <= len(asked) <= 20, "asked less and less often"
+
+
 async def test_a_body_may_not_be_endless(idle: House) -> None:
     async with idle.client("producer") as client:
         response = await client.put(
@@ -271,7 +289,42 @@ async def test_a_wrong_method_names_the_right_ones(idle: House) -> None:
     async with idle.client("producer") as client:
         response = await client.delete("/v1/jobs")
         assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
-        assert response.headers["allow"] == "GET"
+        assert response.headers["allow"] == "GET, HEAD"
+        shared = await client.delete("/v1/tracks")
+        assert shared.headers["allow"] == "GET, HEAD, POST"
+        assert (await client.request("HEAD", f"{TRACK}/beat-override")).headers["allow"] == "PUT, DELETE"
+
+
+async def test_head_is_get_without_the_body(working: House, song: str) -> None:
+    async with working.client("auditor") as client:
+        track = f"/v1/tracks/{song}"
+        for path in ("/livez", "/docs", "/v1/jobs", track, f"{track}/versions/1/genesis-map"):
+            read, head = await client.get(path), await client.request("HEAD", path)
+            assert (head.status_code, head.content) == (200, b""), path
+            for name in ("content-type", "content-length", "etag"):
+                assert head.headers.get(name) == read.headers.get(name), f"{name} of {path}"
+        streamed = await client.request("HEAD", "/v1/events", headers={"Accept": "application/x-ndjson"})
+        assert (streamed.status_code, streamed.content) == (200, b"")
+        assert (await client.request("HEAD", TRACK)).status_code == 404
+
+
+async def test_an_address_with_a_slash_too_many_is_none(idle: House) -> None:
+    """A redirect would lead wherever the Host header says."""
+    async with idle.client() as client:
+        response = await client.get("/v1/tracks/", headers={"Host": "evil.example"})
+        assert (response.status_code, response.json()["code"]) == (404, "not_found")
+
+
+async def test_a_body_that_is_not_called_json_is_told_what_to_call_itself(idle: House) -> None:
+    async with idle.client("producer") as client:
+        for sent in ({}, {"Content-Type": "application/x-www-form-urlencoded"}):
+            response = await client.put(
+                f"{TRACK}/beat-override", content=b'{"edit": "double"}', headers={"If-Match": "*", **sent}
+            )
+            assert (response.status_code, response.json()["code"]) == (415, "unsupported_media_type")
+            assert "Content-Type: application/json" in response.json()["detail"]
+        bare = await client.post(f"{TRACK}:archive", headers={"Content-Type": "text/plain"})
+        assert bare.status_code == 404, "without a body its type does not matter"
 
 
 async def test_health_needs_no_token(idle: House) -> None:

@@ -58,8 +58,8 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "no file": ({"content": multipart(TITLE), "headers": RAW}, 422, "file_missing"),
     "a file that is a field": (
         {"content": multipart(TITLE, part("file", WAV)), "headers": RAW},
-        413,
-        "too_large",
+        422,
+        "file_missing",
     ),
     "two files": ({"content": multipart(TITLE, FILE, FILE), "headers": RAW}, 422, "one_file_only"),
     "another file": (

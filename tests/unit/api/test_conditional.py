@@ -23,12 +23,14 @@ def test_an_etag_has_the_revision_and_tells_bodies_apart() -> None:
     assert len({etag(7, b"a"), etag(7, b"b"), etag(8, b"a"), etag(None, b"a")}) == 4
 
 
-@pytest.mark.parametrize("header", [etag(7, b"a"), etag(7, b"b"), '"7"', f"W/{etag(7, b'a')}", ' "7-0a" '])
+@pytest.mark.parametrize("header", [etag(7, b"a"), etag(7, b"b"), '"7"', ' "7-0a" '])
 def test_if_match_is_the_revision_whatever_the_body_was(header: str) -> None:
     assert revision_to_match(request(("If-Match", header))) == 7
 
 
-@pytest.mark.parametrize("header", ["7", '"x"', '"7", "8"', "", '"-1"', '"7-ZZ"', f'"{"9" * 30}"'])
+@pytest.mark.parametrize(
+    "header", ["7", f"W/{etag(7, b'a')}", '"x"', '"7", "8"', "", '"-1"', '"7-ZZ"', f'"{"9" * 30}"']
+)
 def test_what_no_answer_gave_is_no_if_match(header: str) -> None:
     with pytest.raises(Invalid):
         revision_to_match(request(("If-Match", header)))

@@ -88,6 +88,7 @@ def test_a_form_has_exactly_one_file() -> None:
     file = part("file", b"x", "a.wav")
     assert rule_of(body(part("title", b"x"))) == "file_missing"
     assert rule_of(body(part("file", b"x"))) == "file_missing"
+    assert rule_of(body(part("file", b"x" * (MAX_FIELD_BYTES + 1)))) == "file_missing"
     assert rule_of(body(file, file)) == "one_file_only"
     assert rule_of(body(part("cover", b"x", "a.png"), file)) == "unexpected_file"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from starlette.middleware import Middleware
 import adapters.artefacts.store  # noqa: F401 - its refusals count too
 import api.application  # noqa: F401
 from api import problem
-from api.refusals import NotReady, RangeNotSatisfiable, TokenExpired, Unauthenticated
+from api.refusals import NotReady, RangeNotSatisfiable, TokenExpired, TokenUnknown, Unauthenticated
 from api.trace import TraceMiddleware
 from domain import errors as e
 from tests.unit.api.codes import ROOT, all_codes, error_classes, rules
@@ -30,7 +31,7 @@ def documented() -> dict[str, int]:
     return {code: int(status) for code, status in LINE.findall((ROOT / "docs" / "errors.md").read_text())}
 
 
-def client_of(error: Exception) -> httpx2.AsyncClient:
+def client_of(error: BaseException) -> httpx2.AsyncClient:
     """Return a client of an application whose only route raises the error."""
     app = FastAPI(middleware=[Middleware(TraceMiddleware)])
     problem.install(app)
@@ -42,7 +43,7 @@ def client_of(error: Exception) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test")
 
 
-async def answer_to(error: Exception) -> httpx2.Response:
+async def answer_to(error: BaseException) -> httpx2.Response:
     async with client_of(error) as client:
         return await client.get("/")
 
@@ -115,9 +116,11 @@ async def test_what_is_missing_for_readiness_is_named() -> None:
     assert response.json()["errors"] == [{"path": "views", "message": "being built"}]
 
 
-async def test_an_expired_token_is_told_as_rfc_6750_has_it() -> None:
+async def test_a_wrong_token_is_told_as_rfc_6750_has_it() -> None:
     expired, missing = await answer_to(TokenExpired("old")), await answer_to(Unauthenticated("none"))
-    assert expired.headers["www-authenticate"] == 'Bearer realm="beatledger", error="invalid_token"'
+    unknown = await answer_to(TokenUnknown("theirs"))
+    for wrong in (expired, unknown):
+        assert wrong.headers["www-authenticate"] == 'Bearer realm="beatledger", error="invalid_token"'
     assert missing.headers["www-authenticate"] == 'Bearer realm="beatledger"'
 
 
@@ -139,12 +142,19 @@ async def test_the_unexpected_shows_nothing_of_the_inside(caplog: pytest.LogCapt
     assert response.json()["trace_id"] == response.headers["trace-id"]
 
 
+async def test_a_request_that_a_stopping_server_cuts_off_is_told_to_come_again() -> None:
+    """And ends without an exception, of which the server would log a traceback and answer 500."""
+    response = await answer_to(asyncio.CancelledError())
+    assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+    assert response.headers["retry-after"] == "1"
+
+
 async def test_an_unknown_address_and_a_wrong_method_are_problems_too() -> None:
     async with client_of(RuntimeError()) as client:
         missing, wrong = await client.get("/nowhere"), await client.delete("/")
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
-    assert wrong.headers["allow"] == "GET"
+    assert wrong.headers["allow"] == "GET, HEAD"
 
 
 class Body(BaseModel):
@@ -176,6 +186,8 @@ async def test_a_wrong_body_names_a_few_paths_in_words_and_at_most_fifty_in_all(
         (("query", "limit"), "query.limit"),
         (("path", "track_id"), "track_id"),
         (("body", "stretch", "anchors", 0, 1), "stretch.anchors[0][1]"),
+        (("body", "edit:stretch", "anchors", 0, 1), "anchors[0][1]"),
+        (("body", "edit:mine"), "edit:mine"),
     ],
 )
 def test_a_location_reads_as_a_path(location: tuple[str | int, ...], path: str) -> None:
