@@ -23,7 +23,7 @@ from commands.scores import TOO_FEW_TO_SCORE
 from domain.errors import Invalid, KeyReused, NotFound, Rejected
 from domain.track import commands as c
 from domain.track.edits import Edit, ExplicitBeats, Offset, Reshape
-from tests.unit.commands.house import House
+from tests.unit.commands.house import ADA, House
 from tests.unit.domain import tracks as t
 
 pytestmark = pytest.mark.anyio
@@ -452,7 +452,7 @@ async def test_a_correction_of_no_track_or_an_archived_one_is_refused(ready: Stu
 
 
 async def test_two_corrections_at_once_get_a_number_and_a_map_each(ready: Studio):
-    """The loser of the race renders again, under the next number and over the winner's grid."""
+    """The loser of a race between two processes renders again, under the next number and over the winner's grid."""
     double = c.ApplyBeatOverride(track_id=t.TRACK, edit=Reshape(edit="double"))
     raced: list[None] = []
 
@@ -460,7 +460,8 @@ async def test_two_corrections_at_once_get_a_number_and_a_map_each(ready: Studio
         prepared = await ready.versions.corrected(state, command)
         if not raced:
             raced.append(None)
-            await ready.override(Reshape(edit="halve"))
+            halve = c.ApplyBeatOverride(track_id=t.TRACK, edit=Reshape(edit="halve"))
+            await ready.another().execute(halve, Issue(ADA))
         return prepared
 
     answer = await ready.issue(double, prepare)
