@@ -452,7 +452,7 @@ async def test_a_correction_of_no_track_or_an_archived_one_is_refused(ready: Stu
 
 
 async def test_two_corrections_at_once_get_a_number_and_a_map_each(ready: Studio):
-    """The loser of a race between two processes renders again, under the next number and over the winner's grid."""
+    """The loser, in another process, renders again, under the next number and over the winner's grid."""
     double = c.ApplyBeatOverride(track_id=t.TRACK, edit=Reshape(edit="double"))
     raced: list[None] = []
 
