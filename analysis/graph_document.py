@@ -1,11 +1,10 @@
 """The graph template 1.0.0 as types, and the rules a template must keep to be played.
 
-`docs/schemas` holds the JSON Schema generated from here (`python -m analysis.graph_document`).
+`docs/schemas` holds the JSON Schema generated from here (by `make contracts`).
 """
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from typing import Annotated, Any, Literal
 
@@ -109,7 +108,3 @@ def json_schema() -> bytes:
         **msgspec.json.schema(GraphTemplate),
     }
     return msgspec.json.format(msgspec.json.encode(schema), indent=2) + b"\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.buffer.write(json_schema())

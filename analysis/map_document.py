@@ -1,12 +1,11 @@
 """The Genesis Map 4.0.0 as types: the one place its fields, units and formulas are written down.
 
 Fields may be added in later versions: readers ignore what they do not know. `docs/schemas` holds the JSON
-Schema generated from here (`python -m analysis.map_document`).
+Schema generated from here (by `make contracts`).
 """
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -177,7 +176,3 @@ def json_schema() -> bytes:
         **msgspec.json.schema(GenesisMap),
     }
     return msgspec.json.format(msgspec.json.encode(schema), indent=2) + b"\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.buffer.write(json_schema())

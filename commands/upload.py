@@ -4,7 +4,7 @@ Whatever can be refused is refused before the audio is stored: its bytes are loo
 the file moves into the artefact store only after the pipeline has found the key unused.
 After that only the append can fail (the log is full, away, or the key was used a moment ago). Then the audio
 stays: another upload may rely on the same content by now, and an append of unknown outcome may have been
-written. What no event names is collected with the other orphans.
+written. What no event names stays as an orphan: there is no collector yet.
 """
 
 from __future__ import annotations

@@ -150,5 +150,5 @@ def test_every_layer_but_rhythm_may_be_missing(analysed: Analysed) -> None:
 
 
 def test_the_published_schema_is_the_one_of_the_code() -> None:
-    """Make it again with `python -m analysis.map_document > docs/schemas/genesis-map-4.0.0.json`."""
+    """Make it again with `make contracts`."""
     assert SCHEMA.read_bytes() == json_schema()

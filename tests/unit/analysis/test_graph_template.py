@@ -119,5 +119,5 @@ def test_a_template_that_cannot_be_played_is_refused(
 
 
 def test_the_published_schema_is_the_one_of_the_code() -> None:
-    """Make it again with `python -m analysis.graph_document > docs/schemas/graph-template-1.0.0.json`."""
+    """Make it again with `make contracts`."""
     assert SCHEMA.read_bytes() == json_schema()

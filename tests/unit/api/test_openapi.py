@@ -12,7 +12,7 @@ WITHOUT_TOKEN = {"/livez", "/readyz", "/startupz", "/v1/schemas/{name}/{version}
 
 
 def test_the_description_in_the_repository_is_current() -> None:
-    assert KEPT.read_text() == document(), "run: python -m api.openapi docs/openapi.json"
+    assert KEPT.read_text() == document(), "run: make contracts"
 
 
 def test_every_operation_says_what_it_answers_and_how_it_refuses() -> None:
