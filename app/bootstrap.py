@@ -65,11 +65,11 @@ class Application:
 
 async def _end(loops: list[asyncio.Task[None]]) -> None:
     # Told again until it has ended: what a loop waits on may swallow a cancellation (in Python 3.11
-    # asyncio.wait_for() does, and libraries use it).
+    # asyncio.wait_for() does, and libraries use it). Not too soon: a result being handed in takes up to 5 s.
     while running := [loop for loop in loops if not loop.done()]:
         for loop in running:
             loop.cancel()
-        await asyncio.wait(running, timeout=2.0)
+        await asyncio.wait(running, timeout=6.0)
 
 
 def assemble(settings: Settings, ports: Ports) -> Application:
