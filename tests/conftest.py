@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters.postgres.access import Access
+from tests.servers.mongo import MongoServer, OwnMongo, own_mongo_server, running_mongo
 from tests.servers.postgres import (
     OwnPostgres,
     TestServer,
@@ -47,3 +48,30 @@ def own_postgres(migrated_folder: Path, tmp_path: Path) -> Iterator[OwnPostgres]
     """A private, migrated Postgres that the test may kill, pause, stop and start."""
     with own_server(migrated_folder, tmp_path / "data") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mongo() -> Iterator[MongoServer]:
+    """The session's MongoDB: don't kill it, take `own_mongo` for that."""
+    with running_mongo() as server:
+        yield server
+
+
+@pytest.fixture
+def own_mongo(tmp_path: Path) -> Iterator[OwnMongo]:
+    """A private MongoDB that the test may kill, pause, stop and start."""
+    with own_mongo_server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def mongo_url(mongo: MongoServer) -> Iterator[str]:
+    """The URL of a MongoDB database of the test's own."""
+    with mongo.database() as url:
+        yield url
+
+
+@pytest.fixture(params=["postgres", "mongo"])
+def documents_in(request: pytest.FixtureRequest) -> str | None:
+    """Where the documents are kept: None = in Postgres, else the URL of a MongoDB database."""
+    return request.getfixturevalue("mongo_url") if request.param == "mongo" else None

@@ -1,4 +1,4 @@
-"""How a document is written in BSON: as itself, so that people and indexes reach into it, and reads back the same.
+"""How a document is written in BSON: as itself, so that people and indexes reach into it, and read back.
 
 A dot or a dollar in a field's name, which MongoDB takes for a path or an operator, is written as in a URL.
 """
@@ -31,7 +31,7 @@ def written_name(name: str) -> str:
 
 
 def encoded(document: dict[str, Any]) -> RawBSONDocument:
-    """Return a document's BSON, so that what can't be written is told before anything is. Raises Unwritable."""
+    """Return a document's BSON: what can't be written is told before anything is. Raises Unwritable."""
     try:
         content = bson.encode(document)
     except (BSONError, OverflowError, ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""The one way we reach MongoDB: what is acknowledged is on disk; when it is away, that is known in seconds."""
+"""The one way we reach MongoDB: what is acknowledged is on disk, and when it is away we know in seconds."""
 
 from __future__ import annotations
 

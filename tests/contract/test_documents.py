@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from adapters.postgres.access import Access
-from domain.errors import Unavailable
 from projections.documents import (
     Between,
     Change,
@@ -50,11 +49,11 @@ def emptied(postgres: TestServer) -> Iterator[Access]:
         yield access
 
 
-@pytest.fixture(params=["postgres"])
-async def store(request: pytest.FixtureRequest, emptied: Access) -> AsyncIterator[DocumentStore]:
-    """An empty store with the indexes of SONGS. The next adapter is another param and another branch here."""
+@pytest.fixture
+async def store(emptied: Access, documents_in: str | None) -> AsyncIterator[DocumentStore]:
+    """An empty store with the indexes of SONGS."""
     empty(emptied)
-    async with open_read_side(emptied, [SONGS]) as side:
+    async with open_read_side(emptied, [SONGS], documents_in) as side:
         yield side.store
 
 
@@ -274,13 +273,6 @@ async def test_expiring_documents_are_found_until_their_time(store: DocumentStor
     await store.sweep()
     assert set(await store.get_many(logs, ["old", "new"])) == {"new"}
     assert await ids(store, logs) == ["new"]
-
-
-async def test_indexes_that_are_missing_are_told(store: DocumentStore) -> None:
-    await store.ensure_indexes([SONGS])
-    other = View("others", 1, SONGS.categories, SONGS.apply, fields={"n": "number"}, indexes=(("n",),))
-    with pytest.raises(Unavailable, match="migrate"):
-        await store.ensure_indexes([SONGS, other])
 
 
 # Generations

@@ -51,9 +51,9 @@ NEWER = Registry([*REGISTRY.types.values(), EventType("track.sung", TrackSung)])
 
 
 @pytest.fixture
-async def side(postgres: TestServer) -> AsyncIterator[ReadSide]:
+async def side(postgres: TestServer, documents_in: str | None) -> AsyncIterator[ReadSide]:
     with read_models(postgres, VIEWS) as access:
-        async with open_read_side(access, VIEWS) as side:
+        async with open_read_side(access, VIEWS, documents_in) as side:
             yield side
 
 

@@ -41,9 +41,9 @@ LIST = (TRACK_LIST,)
 
 
 @pytest.fixture
-async def side(postgres: TestServer) -> AsyncIterator[ReadSide]:
+async def side(postgres: TestServer, documents_in: str | None) -> AsyncIterator[ReadSide]:
     with read_models(postgres) as access:
-        async with open_read_side(access) as side:
+        async with open_read_side(access, mongo_url=documents_in) as side:
             yield side
 
 

@@ -13,6 +13,8 @@ from uuid import UUID
 import msgspec
 import psycopg
 
+from adapters.mongo.client import make_client
+from adapters.mongo.documents import MongoDocuments
 from adapters.postgres.access import Access
 from adapters.postgres.document_indexes import index_statements
 from adapters.postgres.documents import PostgresDocuments
@@ -40,7 +42,7 @@ class ReadSide:
     """One process's read side, and the event store it reads."""
 
     ledger: Ledger
-    store: PostgresDocuments
+    store: DocumentStore
     progress: Progress
     views: Views
     projections: Projections
@@ -73,12 +75,30 @@ def empty(access: Access) -> None:
 
 
 @asynccontextmanager
+async def open_documents(
+    ledger: Ledger, mongo_url: str | None = None, views: Sequence[View] = VIEWS
+) -> AsyncGenerator[DocumentStore]:
+    """Give the document store of a process: in the ledger's database, or in MongoDB."""
+    if mongo_url is None:
+        yield PostgresDocuments(ledger.pool)
+        return
+    client = make_client(mongo_url)
+    try:
+        yield MongoDocuments(client.get_default_database(), views)
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
 async def open_read_side(
-    access: Access | OwnPostgres, views: Sequence[View] = VIEWS
+    access: Access | OwnPostgres, views: Sequence[View] = VIEWS, mongo_url: str | None = None
 ) -> AsyncGenerator[ReadSide]:
     """Give a read side that follows nothing yet: `running` starts it. Its indexes are there."""
-    async with open_ledger(access.serving) as ledger:
-        store, progress = PostgresDocuments(ledger.pool), Progress()
+    async with (
+        open_ledger(access.serving) as ledger,
+        open_documents(ledger, mongo_url, views) as store,
+    ):
+        progress = Progress()
         yield ReadSide(
             ledger,
             store,
