@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from api.security.tokens import MIN_SECRET_BYTES
 
 TOKEN_SECRET = "token.key"  # noqa: S105 - the name of a file in the data folder's secrets
 
+Profile = Literal["embedded", "distributed"]
+
 
 class Settings(BaseSettings):
-    """The settings of the embedded profile, each with the default a fresh machine needs."""
+    """What both profiles take, each with the default a fresh machine needs."""
 
-    model_config = SettingsConfigDict(env_prefix="BEATLEDGER_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="BEATLEDGER_", frozen=True, hide_input_in_errors=True)
 
+    profile: Profile = "embedded"
     data_dir: Path = Path(".beatledger")
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
@@ -33,6 +38,44 @@ class Settings(BaseSettings):
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(origin.strip() for origin in value.split(",") if origin.strip())
-        return value
+        return _words(value)
+
+
+class Distributed(Settings):
+    """What only the distributed profile takes: where its servers are. Nothing here has a default that works
+    by accident, least of all the secret."""
+
+    database_url: SecretStr
+    """The serving role, beatledger_app, at the one Postgres: `postgresql://beatledger_app:…@host/beatledger`."""
+    kafka_bootstrap: Annotated[tuple[str, ...], NoDecode, Field(min_length=1)]
+    """`host:port`, several with commas between them."""
+    mongo_url: SecretStr
+    """With the database's name: `mongodb://host/beatledger?replicaSet=rs0`."""
+    artefacts_url: Annotated[str, Field(pattern=r"^s3://[^/]+(/.*)?$")]
+    """`s3://bucket` or `s3://bucket/prefix`. Endpoint, region and keys come from the usual AWS_* variables."""
+    secret: Annotated[SecretStr, Field(min_length=MIN_SECRET_BYTES)]
+    """Signs access tokens; the same in every process of the installation."""
+
+    @field_validator("kafka_bootstrap", mode="before")
+    @classmethod
+    def _split_bootstrap(cls, value: object) -> object:
+        return _words(value)
+
+
+class Migration(Distributed):
+    """What `beatledger migrate` takes besides, in the distributed profile."""
+
+    database_owner_url: SecretStr
+    """The role beatledger_owner, which owns the tables; no serving process has its password."""
+    database_admin_url: SecretStr | None = None
+    """A superuser, to make the two roles and the database; without it they must be there."""
+    kafka_partitions: Annotated[int, Field(ge=1, le=1000)] = 12
+    """Of each topic; can't be changed later, since keys would move. The most projectors that share a view."""
+    kafka_replicas: Annotated[int, Field(ge=1, le=10)] = 3
+    """Of each topic; 1 on a single broker."""
+
+
+def _words(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(word.strip() for word in value.split(",") if word.strip())
+    return value

@@ -14,6 +14,7 @@ from tests.servers.postgres import (
     own_server,
     running_test_server,
 )
+from tests.servers.s3 import S3Server, running_s3
 
 
 @pytest.fixture(scope="session")
@@ -75,3 +76,9 @@ def mongo_url(mongo: MongoServer) -> Iterator[str]:
 def documents_in(request: pytest.FixtureRequest) -> str | None:
     """Where the documents are kept: None = in Postgres, else the URL of a MongoDB database."""
     return request.getfixturevalue("mongo_url") if request.param == "mongo" else None
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """The session's S3 server, its keys in the environment: don't kill it."""
+    with pytest.MonkeyPatch.context() as patch, running_s3(tmp_path_factory.mktemp("s3")) as server:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        yield server

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from obstore.store import MemoryStore
 
 from adapters.artefacts.folder import FolderArtefacts
-from adapters.artefacts.store import HashMismatch, ObstoreArtefacts
+from adapters.artefacts.s3 import S3Artefacts
+from adapters.artefacts.store import HashMismatch
 from commands.ports import Artefacts
 from domain.errors import NotFound
+from tests.servers.s3 import S3Server
 
 pytestmark = pytest.mark.anyio
 
-FACTORIES: dict[str, Callable[[Path], Artefacts]] = {
-    "folder": FolderArtefacts,
-    "object store": lambda _: ObstoreArtefacts(MemoryStore()),
-}
 ABSENT = hashlib.sha256(b"never stored").hexdigest()
 
 
-@pytest.fixture(params=list(FACTORIES))
+@pytest.fixture(params=["folder", "s3"])
 def artefacts(request: pytest.FixtureRequest, tmp_path: Path) -> Artefacts:
-    return FACTORIES[request.param](tmp_path / "artefacts")
+    """An empty store. In the bucket that is a prefix of its own."""
+    if request.param == "folder":
+        return FolderArtefacts(tmp_path / "artefacts")
+    server: S3Server = request.getfixturevalue("s3")
+    return S3Artefacts(f"{server.url}/{uuid4().hex}")
 
 
 def file_of(content: bytes, path: Path) -> tuple[Path, str]:
