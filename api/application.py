@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -12,7 +12,9 @@ from starlette.middleware.cors import CORSMiddleware
 from api import problem
 from api.head import HeadMiddleware
 from api.pages import routes as pages
+from api.refusals import NotReady
 from api.rest import beats, health, history, jobs, schemas, tracks, upload, versions
+from api.rest.health import Readiness
 from api.security.guard import Authenticator
 from api.services import Services
 from api.trace import TraceMiddleware
@@ -29,7 +31,10 @@ ROUTERS = (
     pages.router,
 )
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
 _EXPOSED = (
+    "Age",
     "Consistency-Token",
     "Content-Range",
     "ETag",
@@ -41,12 +46,35 @@ _EXPOSED = (
 )
 
 
-def create_api(services: Services) -> FastAPI:
+def create_api(services: Services, readiness: Readiness) -> FastAPI:
     """Return the application that serves these parts. Opens and closes none of them."""
     app = _application(_middleware(services.cors_origins))
     app.state.services = services
     app.state.authenticator = Authenticator(services.verifier, services.accounts)
+    app.state.readiness = readiness
     app.state.started = False
+    return app
+
+
+def create_probes(readiness: Readiness) -> FastAPI:
+    """Return the health probes alone, for a process that has no other surface."""
+    app = FastAPI(openapi_url=None, redirect_slashes=False, middleware=[Middleware(TraceMiddleware)])
+    problem.install(app)
+    app.include_router(health.router)
+    app.state.readiness = readiness
+    app.state.started = False
+    return app
+
+
+def create_waiting(waits_for: str) -> FastAPI:
+    """Return what answers until the process can begin: it lives, and everything else is not ready."""
+
+    async def refuse(request: Request) -> NoReturn:
+        raise NotReady({"start": f"waiting for {waits_for}"})
+
+    app = create_probes({})
+    app.router.routes = [route for route in app.router.routes if getattr(route, "path", "") == "/livez"]
+    app.add_api_route("/{path:path}", refuse, methods=[*_METHODS])
     return app
 
 
@@ -99,7 +127,7 @@ def _middleware(cors_origins: tuple[str, ...]) -> list[Middleware]:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=cors_origins,
-        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+        allow_methods=_METHODS,
         allow_headers=["*"],
         expose_headers=_EXPOSED,
     )

@@ -54,9 +54,15 @@ def representation(
     media_type: str = "application/json",
     cache: str = "private, no-cache",
     vary: str = "Authorization",
+    age_s: float = 0.0,
 ) -> Response:
-    """Return a read's answer, or 304 when the client has it already."""
+    """Return a read's answer, or 304 when the client has it already.
+
+    `age_s` is how far the view it was read from is behind the log: Age (RFC 9111, 5.1), from a second on.
+    """
     headers = {"ETag": etag(revision, body), "Cache-Control": cache, "Vary": vary}
+    if age_s >= 1.0:
+        headers["Age"] = str(int(age_s))
     if known_to_client(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type=media_type)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.requests import Request
@@ -16,9 +15,6 @@ from commands.references import References
 from commands.upload import Uploads
 from domain.log import EventStore
 from projections.queries import Views
-
-ReadinessCheck = Callable[[], Awaitable[None]]
-"""Returns when the part it asks is there; raises, with a reason in its text, when it isn't."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +38,6 @@ class Services:
     accounts: Accounts
     verifier: TokenVerifier
     incoming: Path
-    readiness: Mapping[str, ReadinessCheck] = field(default_factory=dict[str, ReadinessCheck])
     limits: Limits = Limits()
     cors_origins: tuple[str, ...] = ()
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, Literal, assert_never
 
 from fastapi import FastAPI
 
 from adapters.audio.sniff import sniff
 from api.application import create_api
+from api.rest.health import Readiness
 from api.security.tokens import TokenVerifier
 from api.services import Services
 from app.ports import Ports
+from app.readiness import artefacts_ready, store_ready, views_follow, views_served
 from app.settings import Settings
 from commands.analysis.attempt import Workbench
 from commands.analysis.consumer import AnalysisConsumer
@@ -31,12 +34,16 @@ from projections.queries import Views
 from projections.supervisor import Projections
 from projections.views import VIEWS
 
+Role = Literal["api", "projector", "analysis"]
+"""What an application's processes share out between them; the embedded profile's one does it all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Application:
     """The whole application over one profile's ports: the API, and the loops behind it."""
 
     api: FastAPI
+    readiness: Mapping[Role, Readiness]
     pipeline: Pipeline
     views: Views
     projections: Projections
@@ -45,22 +52,26 @@ class Application:
     states: States
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """Run the loops for the length of the block; a loop that ends by itself ends the block with it."""
+    async def running(self, *roles: Role) -> AsyncGenerator[None]:
+        """Run the loops of these roles for the length of the block; one that ends by itself ends it."""
         async with asyncio.TaskGroup() as tasks:
-            loops = [
-                tasks.create_task(loop, name=name)
-                for name, loop in {
-                    "projections": self.projections.run(),
-                    "analysis consumer": self.consumer.run(),
-                    "analysis worker": self.worker.run(),
-                }.items()
-            ]
+            loops = [tasks.create_task(loop()) for role in roles for loop in self._loops(role)]
             try:
                 yield
             finally:
                 await _end(loops)
         await self.states.close()
+
+    def _loops(self, role: Role) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+        match role:
+            case "api":
+                return ()
+            case "projector":
+                return (self.projections.run,)
+            case "analysis":
+                return (self.consumer.run, self.worker.run)
+            case _:
+                assert_never(role)
 
 
 async def _end(loops: list[asyncio.Task[None]]) -> None:
@@ -97,24 +108,21 @@ def assemble(settings: Settings, ports: Ports) -> Application:
         accounts=ports.accounts,
         verifier=TokenVerifier(ports.secret),
         incoming=ports.incoming,
-        readiness={"event store": lambda: _reached(ports), "views": lambda: _served(views)},
         cors_origins=settings.cors_origins,
     )
+    consumer = AnalysisConsumer(ports.log, ports.events, ports.jobs, worker)
+    readiness: dict[Role, Readiness] = {
+        "api": {**store_ready(ports), **artefacts_ready(ports), **views_served(views)},
+        "projector": {**store_ready(ports), **views_served(views), **views_follow(views)},
+        "analysis": {**store_ready(ports), **artefacts_ready(ports)},
+    }
     return Application(
-        api=create_api(services),
+        api=create_api(services, readiness["api"]),
+        readiness=readiness,
         pipeline=pipeline,
         views=views,
         projections=Projections(VIEWS, ports.documents, ports.log, ports.events, REGISTRY, progress),
-        consumer=AnalysisConsumer(ports.log, ports.events, ports.jobs, worker),
+        consumer=consumer,
         worker=worker,
         states=states,
     )
-
-
-async def _reached(ports: Ports) -> None:
-    await ports.events.head()
-
-
-async def _served(views: Views) -> None:
-    if unbuilt := [status.view for status in await views.status() if not status.generation]:
-        raise RuntimeError(f"views being built: {', '.join(unbuilt)}")

@@ -52,7 +52,7 @@ class Distributed(Settings):
     mongo_url: SecretStr
     """With the database's name: `mongodb://host/beatledger?replicaSet=rs0`."""
     artefacts_url: Annotated[str, Field(pattern=r"^s3://[^/]+(/.*)?$")]
-    """`s3://bucket` or `s3://bucket/prefix`. Endpoint, region and keys come from the usual AWS_* variables."""
+    """`s3://bucket` or `s3://bucket/prefix`. Endpoint, region and keys come from the AWS_* variables."""
     secret: Annotated[SecretStr, Field(min_length=MIN_SECRET_BYTES)]
     """Signs access tokens; the same in every process of the installation."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from domain.consistency import decode_token
 from domain.errors import CursorGone, Invalid, ViewBehind
 from domain.log import EventStore
+from projections.age import Ages
 from projections.cursor import decode_cursor, encode_cursor
 from projections.documents import Condition, DocumentStore, Generation, Place, Sort, Standing
 from projections.progress import Progress
@@ -65,6 +66,7 @@ class Views:
         self._events = events
         self._views = {view.name: view for view in views}
         self._progress = progress
+        self._ages = Ages(store, self._views, events)
 
     async def get(self, view: str, id: str, wait: Wait = NO_WAIT) -> Document | None:
         """Return one document or entry, None if there is none.
@@ -94,6 +96,10 @@ class Views:
     async def count(self, view: str, where: tuple[Condition, ...] = (), wait: Wait = NO_WAIT) -> int:
         """Return how many documents meet the conditions. Raises ViewBehind."""
         return await self._store.count((await self._standing(view, wait)).generation, where)
+
+    async def age_s(self, view: str) -> float:
+        """Return for how many seconds an event of the view has waited to be seen, to a second or so."""
+        return await self._ages.age_s(view)
 
     async def status(self) -> tuple[ViewStatus, ...]:
         """Return where each view stands: generation, watermarks, lag, parked streams."""

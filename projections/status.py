@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from domain.lag import lag
 from domain.log import EventStore
 from projections.documents import DocumentStore
 from projections.view import View
@@ -15,8 +16,7 @@ from projections.view import View
 class ViewStatus:
     """One view: `generation` 0 = none serves yet; `building` names one on its way.
 
-    `lag_events` counts events of the whole log not yet passed, `lag_s` is the age of the oldest among them
-    that concerns the view. `parked` counts streams.
+    `lag_events` and `lag_s` are those of `domain.lag.Lag`. `parked` counts streams.
     """
 
     view: str
@@ -40,19 +40,14 @@ async def _status(store: DocumentStore, view: View, events: EventStore) -> ViewS
     building = [g.number for g in await store.generations(view.name) if g.state in ("building", "following")]
     standing = await store.standing(view.name)
     watermarks = standing.watermarks if standing else {}
-    reached = min(watermarks.values(), default=0)
+    behind = await lag(events, view.categories, min(watermarks.values(), default=0), datetime.now(UTC))
     return ViewStatus(
         view=view.name,
         version=standing.generation.version if standing else view.version,
         generation=standing.generation.number if standing else 0,
         building=building[-1] if building else None,
         watermarks=watermarks,
-        lag_events=max(await events.head() - reached, 0),
-        lag_s=await _lag_s(view, reached, events),
+        lag_events=behind.events,
+        lag_s=behind.seconds,
         parked=len(await store.parked(standing.generation)) if standing else 0,
     )
-
-
-async def _lag_s(view: View, reached: int, events: EventStore) -> float:
-    oldest = await events.read_log(reached, 1, categories=view.categories)
-    return max((datetime.now(UTC) - oldest[0].recorded_at).total_seconds(), 0.0) if oldest else 0.0

@@ -63,6 +63,11 @@ def migrate(
     return tuple(migration.name for migration in missing)
 
 
+def known_migrations() -> frozenset[str]:
+    """Return the names of the migrations this code comes with."""
+    return frozenset(migration.name for migration in _read(_FOLDER))
+
+
 def _read(folder: Path) -> list[Migration]:
     files = sorted(folder.glob("*.sql"))
     if wrong := [file.name for file in files if not _NAME.fullmatch(file.name)]:

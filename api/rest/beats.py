@@ -21,7 +21,7 @@ from api.rest.headers import KEY, MATCH, MATCH_REQUIRED, VIEW, takes
 from api.rest.models import BeatsShape, VersionAccepted
 from api.rest.multipart import FILE, MultipartForm
 from api.rest.routing import TRACK, guarded
-from api.rest.tracks import track_document
+from api.rest.tracks import age_of, track_document
 from api.security.guard import producer, reader
 from api.services import services_of
 from commands.references import MAX_BYTES
@@ -51,13 +51,14 @@ async def get_beats(request: Request, track_id: UUID, version: Version | None = 
     """
     if version is not None:
         entry = await version_entry(request, track_id, version)
-        return _beats(request, entry, entry["revision"], IMMUTABLE)
+        return _beats(request, entry, entry["revision"], IMMUTABLE, 0.0)
     track = await track_document(request, track_id, "track_list")
     if track["version"] is None:
         raise NotFound("the track has no version yet: wait for its first analysis")
     entry = await version_entry(request, track_id, track["version"])
     # The track's revision, so that this ETag serves as If-Match of an override.
-    return _beats(request, entry, track["revision"], "private, no-cache")
+    age_s = await age_of(request, "track_list")
+    return _beats(request, entry, track["revision"], "private, no-cache", age_s)
 
 
 async def version_entry(
@@ -70,12 +71,12 @@ async def version_entry(
     return entry
 
 
-def _beats(request: Request, entry: Document, revision: int, cache: str) -> Response:
+def _beats(request: Request, entry: Document, revision: int, cache: str, age_s: float) -> Response:
     if wants_binary(request):
         body, media_type = packed(entry["beats_ms"]), BINARY
     else:
         body, media_type = msgspec.json.encode(_grid(entry)), "application/json"
-    return representation(request, body, revision, media_type, cache, "Authorization, Accept")
+    return representation(request, body, revision, media_type, cache, "Authorization, Accept", age_s)
 
 
 def wants_binary(request: Request) -> bool:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import APIRouter, Request
 
 from api.refusals import NotReady
 from api.rest.models import Health
 from api.rest.routing import PROBLEMS
-from api.services import ReadinessCheck, services_of
 from domain.errors import LedgerError
 
 router = APIRouter(tags=["health"], responses=PROBLEMS)
 
 CHECK_S = 2.0
+
+ReadinessCheck = Callable[[], Awaitable[str]]
+"""Returns how the part it asks is, when it is there; raises, with a reason in its text, when it isn't."""
+
+Readiness = Mapping[str, ReadinessCheck]
+"""What a process needs to serve, by name."""
 
 
 @router.get("/livez")
@@ -25,14 +31,14 @@ async def livez() -> Health:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Health:
-    """Answer when everything a request needs is there; 503 with what is missing otherwise."""
-    checks = services_of(request).readiness
-    texts = await asyncio.gather(*(_missing(check) for check in checks.values()))
-    missing = {name: text for name, text in zip(checks, texts, strict=True) if text is not None}
+    """Answer when everything the process needs is there; 503 with what is missing otherwise."""
+    checks: Readiness = request.app.state.readiness
+    outcomes = await asyncio.gather(*(_outcome(check) for check in checks.values()))
+    missing = {name: text for name, (there, text) in zip(checks, outcomes, strict=True) if not there}
     if missing:
         raise NotReady(missing)
     request.app.state.started = True
-    return Health()
+    return Health(checks={name: text for name, (_, text) in zip(checks, outcomes, strict=True)})
 
 
 @router.get("/startupz")
@@ -41,14 +47,13 @@ async def startupz(request: Request) -> Health:
     return Health() if request.app.state.started else await readyz(request)
 
 
-async def _missing(check: ReadinessCheck) -> str | None:
+async def _outcome(check: ReadinessCheck) -> tuple[bool, str]:
     try:
         async with asyncio.timeout(CHECK_S):
-            await check()
+            return True, await check()
     except TimeoutError:
-        return f"no answer within {CHECK_S:g} s"
+        return False, f"no answer within {CHECK_S:g} s"
     except LedgerError as error:
-        return error.detail
+        return False, error.detail
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the reason; its text may name the inside
-        return type(error).__name__
-    return None
+        return False, type(error).__name__

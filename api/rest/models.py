@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from commands.ports import JobStatus
 from domain.track.events import Engine, Preset
@@ -307,6 +307,7 @@ class DiffShape(Shape):
 
 
 class Health(Shape):
-    """The process answers."""
+    """The process answers. `checks` says how each part is that it needs."""
 
     status: Literal["ok"] = "ok"
+    checks: dict[str, str] = Field(default_factory=dict)

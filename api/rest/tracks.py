@@ -87,7 +87,7 @@ async def list_tracks(
     wanted = TrackFilter(status, preset, tag, (bpm_min, bpm_max), (f_measure_min, f_measure_max), q)
     query = queries.Query(wanted.conditions(), sort.replace("title", "_title"), cursor, limit)
     page = await services_of(request).views.find("track_list", query, wait_of(request))
-    return representation(request, msgspec.json.encode(page))
+    return representation(request, msgspec.json.encode(page), age_s=await age_of(request, "track_list"))
 
 
 @router.get(TRACK, response_model=TrackDetail, dependencies=[Depends(reader)], openapi_extra=takes(*VIEW))
@@ -95,7 +95,8 @@ async def get_track(request: Request, track_id: UUID) -> Response:
     """Show one track with its versions, its latest job and its figures."""
     document = await track_document(request, track_id)
     detail = shown(document, await _version_makers(services_of(request).accounts, document))
-    return representation(request, msgspec.json.encode(detail), document["revision"])
+    body, age_s = msgspec.json.encode(detail), await age_of(request, "track_detail")
+    return representation(request, body, document["revision"], age_s=age_s)
 
 
 async def track_document(request: Request, track_id: UUID, view: str = "track_detail") -> Document:
@@ -104,6 +105,11 @@ async def track_document(request: Request, track_id: UUID, view: str = "track_de
     if document is None:
         raise NotFound(f"there is no track {track_id}")
     return document
+
+
+async def age_of(request: Request, view: str) -> float:
+    """Return how far what was read from a view is behind the log, in seconds."""
+    return await services_of(request).views.age_s(view)
 
 
 async def _version_makers(accounts: Accounts, document: Document) -> dict[str, str]:

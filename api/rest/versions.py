@@ -17,7 +17,7 @@ from api.rest.beats import BINARY, IMMUTABLE, version_entry, wants_binary
 from api.rest.headers import VIEW, takes
 from api.rest.models import VersionList, VersionShape
 from api.rest.routing import TRACK, guarded
-from api.rest.tracks import named, track_document
+from api.rest.tracks import age_of, named, track_document
 from api.security.guard import reader
 from api.services import services_of
 from domain.errors import NotFound
@@ -45,7 +45,8 @@ async def list_versions(request: Request, track_id: UUID) -> Response:
     document = await track_document(request, track_id)
     names = await _makers(request, document)
     items = [named(version, names) for version in document["versions"]]
-    return representation(request, msgspec.json.encode({"items": items}), document["revision"])
+    body, age_s = msgspec.json.encode({"items": items}), await age_of(request, "track_detail")
+    return representation(request, body, document["revision"], age_s=age_s)
 
 
 @router.get(

@@ -118,8 +118,13 @@ def test_the_history_says_who_did_what_and_the_past_can_be_visited(up: Beatledge
         ]
 
 
-def test_lists_filter_sort_and_page(up: Beatledger, track: dict[str, Any]):
-    with up.client("viewer") as client:
+def test_lists_filter_sort_and_page(up: Beatledger, track: dict[str, Any], song: bytes):
+    with up.client() as client:
+        wait = {
+            "Consistency-Token": upload(client, song).headers["Consistency-Token"],
+            "Prefer": "wait=5",
+        }
+        assert client.get("/v1/tracks", headers=wait).status_code == 200
         found = client.get("/v1/tracks", params={"tag": "a", "bpm_min": 99, "bpm_max": 101}).json()
         assert [row["track_id"] for row in found["items"]] == [track["track_id"]]
         assert not client.get("/v1/tracks", params={"tag": "nobody"}).json()["items"]

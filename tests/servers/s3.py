@@ -41,7 +41,13 @@ class S3Server:
         ports += [f"-{name}.port.grpc={port}" for name, port in zip(names, self._others[4:], strict=True)]
         words = [
             *("setpriv", "--pdeathsig", "KILL", str(Path(sys.executable).with_name("weed")), "-logdir", "."),
-            *("mini", f"-dir={self._folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-webdav=false"),
+            *(
+                "mini",
+                f"-dir={self._folder / 'data'}",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                "-webdav=false",
+            ),
             *(f"-bucket={BUCKET}", "-admin.ui=false", f"-s3.port={self._s3}", f"-s3.port.grpc={self._web}"),
             *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64", *ports),
         ]

@@ -70,7 +70,7 @@ async def house(access: Access, path: Path, *, working: bool) -> AsyncGenerator[
         ports = await stack.enter_async_context(embedded(settings, folder, access))
         application = assemble(settings, ports)
         if working:
-            await stack.enter_async_context(application.running())
+            await stack.enter_async_context(application.running("projector", "analysis"))
         else:
             await stack.enter_async_context(_reading(application))
         found = House(application, ports, folder, access)

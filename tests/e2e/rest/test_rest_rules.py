@@ -329,9 +329,14 @@ async def test_a_body_that_is_not_called_json_is_told_what_to_call_itself(idle: 
 
 async def test_health_needs_no_token(idle: House) -> None:
     async with idle.client() as client:
-        for path in ("/livez", "/readyz", "/startupz"):
+        assert (await client.get("/livez")).json() == {"status": "ok", "checks": {}}
+        for path in ("/readyz", "/startupz"):
             response = await client.get(path)
-            assert (response.status_code, response.json()) == (200, {"status": "ok"})
+            assert (response.status_code, response.json()["status"]) == (200, "ok")
+        ready = (await client.get("/readyz")).json()["checks"]
+        assert ready["event store"].startswith("at position ")
+        assert ready["artefacts"] == "reached"
+        assert "track_list 0 events, 0.0 s behind" in ready["views"]
 
 
 async def test_pages_work_without_any_other_host(idle: House) -> None:
@@ -357,12 +362,13 @@ async def test_what_is_missing_is_named_until_it_is_there(idle: House) -> None:
     """/startupz stays good once the process has been ready, /readyz does not."""
     missing: list[Exception] = [Unavailable("the store is away")]
 
-    async def check() -> None:
+    async def check() -> str:
         if missing:
             raise missing[0]
+        return "empty"
 
     services: Services = idle.application.api.state.services
-    api = create_api(replace(services, readiness={"store": check}))
+    api = create_api(services, {"store": check})
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(api), base_url="http://x") as client:
         for path in ("/readyz", "/startupz"):
             response = await client.get(path)
@@ -373,6 +379,7 @@ async def test_what_is_missing_is_named_until_it_is_there(idle: House) -> None:
         assert (await client.get("/readyz")).json()["errors"][0]["message"] == "RuntimeError"
         missing.clear()
         assert (await client.get("/startupz")).status_code == 200
+        assert (await client.get("/readyz")).json() == {"status": "ok", "checks": {"store": "empty"}}
         missing.append(Unavailable("away again"))
         assert (await client.get("/readyz")).status_code == 503
         assert (await client.get("/startupz")).status_code == 200
@@ -381,7 +388,7 @@ async def test_what_is_missing_is_named_until_it_is_there(idle: House) -> None:
 
 async def test_other_origins_are_let_in_only_when_they_are_named(idle: House) -> None:
     services: Services = idle.application.api.state.services
-    api = create_api(replace(services, cors_origins=("https://app.example",)))
+    api = create_api(replace(services, cors_origins=("https://app.example",)), {})
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(api), base_url="http://x") as client:
         named = await client.get("/v1/tracks", headers={"Origin": "https://app.example"})
         assert named.headers["access-control-allow-origin"] == "https://app.example"

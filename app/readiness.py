@@ -1,0 +1,61 @@
+"""What each part of the house must be able to do before a process says that it is ready."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+
+from api.rest.health import Readiness
+from app.ports import Ports
+from domain.errors import NotFound, Unavailable
+from domain.lag import Lag
+from projections.queries import Views
+
+LATE_S = 60.0
+"""A projector whose views are further behind is not ready: it works on, and its operator should look."""
+
+_NOTHING_SHA256 = hashlib.sha256(b"").hexdigest()
+
+
+def store_ready(ports: Ports) -> Readiness:
+    """The event store answers."""
+
+    async def check() -> str:
+        return f"at position {await ports.events.head()}"
+
+    return {"event store": check}
+
+
+def artefacts_ready(ports: Ports) -> Readiness:
+    """The artefact store answers, whether or not it holds what we ask about."""
+
+    async def check() -> str:
+        with suppress(NotFound):
+            await ports.artefacts.size(_NOTHING_SHA256)
+        return "reached"
+
+    return {"artefacts": check}
+
+
+def views_served(views: Views) -> Readiness:
+    """Every view has a generation to read. How far behind it is gets told, not demanded: it can be read."""
+
+    async def check() -> str:
+        statuses = await views.status()
+        if unbuilt := [status.view for status in statuses if not status.generation]:
+            raise Unavailable(f"views being built: {', '.join(unbuilt)}")
+        return "; ".join(f"{status.view} {Lag(status.lag_events, status.lag_s)}" for status in statuses)
+
+    return {"views": check}
+
+
+def views_follow(views: Views) -> Readiness:
+    """No view is more than a minute behind the log."""
+
+    async def check() -> str:
+        statuses = await views.status()
+        if late := [status.view for status in statuses if status.lag_s > LATE_S]:
+            raise Unavailable(f"more than {LATE_S:g} s behind: {', '.join(late)}")
+        return str(Lag(max(s.lag_events for s in statuses), max(s.lag_s for s in statuses)))
+
+    return {"lag": check}
