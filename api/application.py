@@ -58,8 +58,7 @@ def create_api(services: Services, readiness: Readiness) -> FastAPI:
 
 def create_probes(readiness: Readiness) -> FastAPI:
     """Return the health probes alone, for a process that has no other surface."""
-    app = FastAPI(openapi_url=None, redirect_slashes=False, middleware=[Middleware(TraceMiddleware)])
-    problem.install(app)
+    app = _bare()
     app.include_router(health.router)
     app.state.readiness = readiness
     app.state.started = False
@@ -72,9 +71,9 @@ def create_waiting(waits_for: str) -> FastAPI:
     async def refuse(request: Request) -> NoReturn:
         raise NotReady({"start": f"waiting for {waits_for}"})
 
-    app = create_probes({})
-    app.router.routes = [route for route in app.router.routes if getattr(route, "path", "") == "/livez"]
-    app.add_api_route("/{path:path}", refuse, methods=[*_METHODS])
+    app = _bare()
+    app.add_api_route("/livez", health.livez)
+    app.add_api_route("/{path:path}", refuse, methods=[*_METHODS], response_model=None)
     return app
 
 
@@ -100,6 +99,12 @@ def _application(middleware: list[Middleware]) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.openapi = lambda: _described(app)
+    return app
+
+
+def _bare() -> FastAPI:
+    app = FastAPI(openapi_url=None, redirect_slashes=False, middleware=[Middleware(TraceMiddleware)])
+    problem.install(app)
     return app
 
 

@@ -16,7 +16,7 @@ from api.rest.health import Readiness
 from api.security.tokens import TokenVerifier
 from api.services import Services
 from app.ports import Ports
-from app.readiness import artefacts_ready, store_ready, views_follow, views_served
+from app.readiness import artefacts_ready, follows, store_ready, views_follow, views_served
 from app.settings import Settings
 from commands.analysis.attempt import Workbench
 from commands.analysis.consumer import AnalysisConsumer
@@ -24,6 +24,7 @@ from commands.analysis.reports import Reports
 from commands.analysis.worker import AnalysisWorker, worker_name
 from commands.pipeline import Pipeline
 from commands.references import References
+from commands.rollout import Rollout
 from commands.states import States
 from commands.tracks import track_handlers
 from commands.upload import Uploads
@@ -34,7 +35,7 @@ from projections.queries import Views
 from projections.supervisor import Projections
 from projections.views import VIEWS
 
-Role = Literal["api", "projector", "analysis"]
+Role = Literal["api", "projector", "analysis", "rollout"]
 """What an application's processes share out between them; the embedded profile's one does it all."""
 
 
@@ -49,6 +50,7 @@ class Application:
     projections: Projections
     consumer: AnalysisConsumer
     worker: AnalysisWorker
+    rollout: Rollout
     states: States
 
     @asynccontextmanager
@@ -70,6 +72,8 @@ class Application:
                 return (self.projections.run,)
             case "analysis":
                 return (self.consumer.run, self.worker.run)
+            case "rollout":
+                return (self.rollout.run,)
             case _:
                 assert_never(role)
 
@@ -111,10 +115,12 @@ def assemble(settings: Settings, ports: Ports) -> Application:
         cors_origins=settings.cors_origins,
     )
     consumer = AnalysisConsumer(ports.log, ports.events, ports.jobs, worker)
+    rollout = Rollout(ports.log, ports.events)
     readiness: dict[Role, Readiness] = {
         "api": {**store_ready(ports), **artefacts_ready(ports), **views_served(views)},
         "projector": {**store_ready(ports), **views_served(views), **views_follow(views)},
-        "analysis": {**store_ready(ports), **artefacts_ready(ports)},
+        "analysis": {**store_ready(ports), **artefacts_ready(ports), **follows(consumer)},
+        "rollout": {**store_ready(ports), **follows(rollout)},
     }
     return Application(
         api=create_api(services, readiness["api"]),
@@ -124,5 +130,6 @@ def assemble(settings: Settings, ports: Ports) -> Application:
         projections=Projections(VIEWS, ports.documents, ports.log, ports.events, REGISTRY, progress),
         consumer=consumer,
         worker=worker,
+        rollout=rollout,
         states=states,
     )

@@ -21,11 +21,11 @@ from adapters.postgres.pool import make_pool
 from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.postgres.tail import PostgresLog
 from app.ports import Ports
-from app.settings import TOKEN_SECRET, Settings
+from app.settings import TOKEN_SECRET, Embedded
 
 
 @asynccontextmanager
-async def embedded(settings: Settings, folder: DataFolder, access: Access) -> AsyncGenerator[Ports]:
+async def embedded(settings: Embedded, folder: DataFolder, access: Access) -> AsyncGenerator[Ports]:
     """Give the open ports of a migrated data folder, from the main thread's event loop."""
     pool = make_pool(access.serving, max_size=20)
     await pool.open()
@@ -43,7 +43,7 @@ async def embedded(settings: Settings, folder: DataFolder, access: Access) -> As
             artefacts=FolderArtefacts(folder.artefacts),
             analyser=analyser,
             incoming=folder.incoming,
-            secret=folder.secret(TOKEN_SECRET),
+            secret=settings.secret.get_secret_value() if settings.secret else folder.secret(TOKEN_SECRET),
         )
     finally:
         await analyser.close()

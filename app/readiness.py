@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
+from datetime import UTC, datetime
 
+from adapters.kafka.relay import Relay, relay_standing
+from adapters.postgres.pool import Pool
 from api.rest.health import Readiness
 from app.ports import Ports
+from commands.analysis.consumer import AnalysisConsumer
+from commands.rollout import Rollout
 from domain.errors import NotFound, Unavailable
 from domain.lag import Lag
 from projections.queries import Views
@@ -35,6 +40,33 @@ def artefacts_ready(ports: Ports) -> Readiness:
         return "reached"
 
     return {"artefacts": check}
+
+
+def relay_ready(pool: Pool, relay: Relay) -> Readiness:
+    """The log is on its way to Kafka, whichever process leads."""
+
+    async def check() -> str:
+        standing = await relay_standing(pool)
+        behind = Lag(standing.lag_events, standing.lag_s)
+        if standing.lag_s > LATE_S:
+            raise Unavailable(f"Kafka is {behind}")
+        return f"{'leads' if relay.leading else 'stands by'} at position {standing.position}, {behind}"
+
+    return {"relay": check}
+
+
+def follows(manager: AnalysisConsumer | Rollout) -> Readiness:
+    """A process manager is no more than a minute behind the log."""
+
+    async def check() -> str:
+        behind = await manager.lag(datetime.now(UTC))
+        if behind is None:
+            return "nothing to read yet"
+        if behind.seconds > LATE_S:
+            raise Unavailable(str(behind))
+        return str(behind)
+
+    return {"lag": check}
 
 
 def views_served(views: Views) -> Readiness:

@@ -8,36 +8,21 @@ from collections.abc import Callable
 
 import uvloop
 
-from adapters.postgres.access import Access
-from adapters.postgres.cannot_start import CannotStart
 from adapters.postgres.data_folder import DataFolder
-from adapters.postgres.document_indexes import index_statements
-from adapters.postgres.migrate import migrate
-from adapters.postgres.roles import bootstrap
 from adapters.postgres.server import EmbeddedPostgres
 from app.bootstrap import assemble
 from app.embedded import embedded, empty_incoming
 from app.http_server import HttpServer, listening
-from app.settings import Settings
-from projections.views import VIEWS
+from app.migration import prepare
+from app.settings import Embedded
 
 
-def prepare(access: Access) -> tuple[str, ...]:
-    """Bring the database to this code's schema; return the names of the migrations applied now."""
-    bootstrap(access)
-    return migrate(access.owner, index_statements(VIEWS))
-
-
-def serve(settings: Settings, ready: Callable[[str], None]) -> None:
+def serve(settings: Embedded, ready: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; `ready` is called with the URL once requests are answered.
 
     From the main thread, which Postgres and the analysis children are tied to.
     Raises CannotStart, also when the data folder is in use.
     """
-    if settings.profile != "embedded":
-        raise CannotStart(
-            "`up` is the embedded profile: run `beatledger role …`, or unset BEATLEDGER_PROFILE"
-        )
     folder = DataFolder(settings.data_dir)
     # The port before anything that takes time or leaves something behind: a taken one is told at once.
     with listening(settings.host, settings.port) as door, folder.hold():
@@ -53,7 +38,7 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
 
 
 async def _serve(
-    settings: Settings,
+    settings: Embedded,
     folder: DataFolder,
     postgres: EmbeddedPostgres,
     door: socket.socket,
@@ -64,6 +49,6 @@ async def _serve(
         application = assemble(settings, ports)
         # We hold the data folder, so whoever had a lease is gone: no need to wait until it runs out.
         await ports.jobs.expire_leases()
-        async with application.running("projector", "analysis"):
+        async with application.running("projector", "analysis", "rollout"):
             await HttpServer(application.api, door, ready).serve_until_signalled()
         supervising.cancel()

@@ -15,6 +15,13 @@ TOKEN_SECRET = "token.key"  # noqa: S105 - the name of a file in the data folder
 
 Profile = Literal["embedded", "distributed"]
 
+ProcessRole = Literal["api", "relay", "projector", "analysis", "rollout"]
+"""What a process of the distributed profile does; the embedded one does it all, but for the relay."""
+
+
+Secret = Annotated[SecretStr, Field(min_length=MIN_SECRET_BYTES)]
+"""What access tokens are signed with."""
+
 
 class Settings(BaseSettings):
     """What both profiles take, each with the default a fresh machine needs."""
@@ -38,7 +45,16 @@ class Settings(BaseSettings):
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return _words(value)
+        if isinstance(value, str):
+            return tuple(origin.strip() for origin in value.split(",") if origin.strip())
+        return value
+
+
+class Embedded(Settings):
+    """The embedded profile's."""
+
+    secret: Secret | None = None
+    """Without it the data folder's own is used, which is made at the first start."""
 
 
 class Distributed(Settings):
@@ -47,19 +63,14 @@ class Distributed(Settings):
 
     database_url: SecretStr
     """The serving role, beatledger_app, at the one Postgres: `postgresql://beatledger_app:…@host/beatledger`."""
-    kafka_bootstrap: Annotated[tuple[str, ...], NoDecode, Field(min_length=1)]
+    kafka_bootstrap: Annotated[str, Field(min_length=1)]
     """`host:port`, several with commas between them."""
     mongo_url: SecretStr
     """With the database's name: `mongodb://host/beatledger?replicaSet=rs0`."""
     artefacts_url: Annotated[str, Field(pattern=r"^s3://[^/]+(/.*)?$")]
     """`s3://bucket` or `s3://bucket/prefix`. Endpoint, region and keys come from the AWS_* variables."""
-    secret: Annotated[SecretStr, Field(min_length=MIN_SECRET_BYTES)]
-    """Signs access tokens; the same in every process of the installation."""
-
-    @field_validator("kafka_bootstrap", mode="before")
-    @classmethod
-    def _split_bootstrap(cls, value: object) -> object:
-        return _words(value)
+    secret: Secret
+    """The same in every process of the installation."""
 
 
 class Migration(Distributed):
@@ -73,9 +84,5 @@ class Migration(Distributed):
     """Of each topic; can't be changed later, since keys would move. The most projectors that share a view."""
     kafka_replicas: Annotated[int, Field(ge=1, le=10)] = 3
     """Of each topic; 1 on a single broker."""
-
-
-def _words(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(word.strip() for word in value.split(",") if word.strip())
-    return value
+    kafka_namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")] = "beatledger"
+    """What the topics' names begin with, so that several installations may share a Kafka."""

@@ -166,6 +166,11 @@ class Subscription(Protocol):
         """Record that every batch handed out so far has taken effect."""
         ...
 
+    @property
+    def reached(self) -> Mapping[str, int]:
+        """For each shard this member reads now, up to which position it was shown; only what is known."""
+        ...
+
 
 class Log(Protocol):
     """The log as consumers follow it, in groups that each see every event at least once, in key order."""

@@ -1,11 +1,13 @@
 """Fixtures every suite shares; the servers behind them live in tests/servers."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from adapters.postgres.access import Access
+from tests.servers.kafka import shared_broker
 from tests.servers.mongo import MongoServer, OwnMongo, own_mongo_server, running_mongo
 from tests.servers.postgres import (
     OwnPostgres,
@@ -76,6 +78,19 @@ def mongo_url(mongo: MongoServer) -> Iterator[str]:
 def documents_in(request: pytest.FixtureRequest) -> str | None:
     """Where the documents are kept: None = in Postgres, else the URL of a MongoDB database."""
     return request.getfixturevalue("mongo_url") if request.param == "mongo" else None
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The run's Kafka."""
+    root = tmp_path_factory.getbasetemp()
+    return shared_broker(
+        root.parent if "PYTEST_XDIST_WORKER" in os.environ else root,
+        os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid(),
+    )
+
+
+@pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """The session's S3 server, its keys in the environment: don't kill it."""
     with pytest.MonkeyPatch.context() as patch, running_s3(tmp_path_factory.mktemp("s3")) as server:

@@ -7,7 +7,7 @@ visible, so whoever sees position n can see everything below it. The whole log i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -119,6 +119,11 @@ class TailSubscription:
                 async with asyncio.timeout(wait_s):
                     await self._rung.wait()
             wait_s = min(wait_s * 2, _POLL_S[1])
+
+    @property
+    def reached(self) -> Mapping[str, int]:
+        """See domain.log.Subscription."""
+        return {SHARD: self._position}
 
     async def commit(self) -> None:
         """See domain.log.Subscription. Waits while Postgres is away.

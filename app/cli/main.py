@@ -19,6 +19,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cli.command("up")(server.up)
+cli.command("role")(server.role)
 cli.command("migrate")(server.migrate)
 cli.command("token")(server.token)
 cli.command("demo")(demo.demo)

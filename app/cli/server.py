@@ -1,4 +1,4 @@
-"""up, migrate, token: starting the embedded profile and getting into it."""
+"""up, role, migrate, token: starting an installation and getting into it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ from rich.console import Console
 from adapters.postgres.cannot_start import CannotStart
 from adapters.postgres.data_folder import DataFolder
 from api.security.principal import PersonRole
-from app.cli.local import DataDir, settings_with
-from app.settings import TOKEN_SECRET
+from app.cli.local import DataDir, read_settings, secret_of, settings_with
+from app.settings import Distributed, Embedded, Migration, ProcessRole
 from domain.command import Line
 
 RoleName = StrEnum("RoleName", get_args(PersonRole))
 """The roles of people, in the shape typer lists and checks."""
+
+ProcessName = StrEnum("ProcessName", get_args(ProcessRole))
+"""The roles of processes, likewise."""
+
+Host = Annotated[str | None, typer.Option(help="Where to listen (default: 127.0.0.1)")]
+Port = Annotated[int | None, typer.Option(min=0, max=65_535, help="0 takes a free one (default: 8000)")]
 
 
 def _line(name: str) -> str:
@@ -30,10 +36,8 @@ def _line(name: str) -> str:
 
 def up(
     data_dir: DataDir = None,
-    host: Annotated[str | None, typer.Option(help="Where to listen (default: 127.0.0.1)")] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="0 takes a free one (default: 8000)")
-    ] = None,
+    host: Host = None,
+    port: Port = None,
 ) -> None:
     """Start everything on this machine: API, projections, analysis and a Postgres of its own."""
     from app import serving
@@ -41,6 +45,8 @@ def up(
 
     configure_logging()
     settings = settings_with(data_dir=data_dir, host=host, port=port)
+    if not isinstance(settings, Embedded):
+        raise CannotStart("`up` is the embedded profile: `beatledger role …` runs a process of the other")
     console = Console(soft_wrap=True)
 
     def ready(url: str) -> None:
@@ -56,15 +62,33 @@ def up(
     console.print("stopped")
 
 
-def migrate(data_dir: DataDir = None) -> None:
-    """Bring the database to the schema of this version; `up` does the same before it serves."""
-    from adapters.postgres.running import running_or_own
-    from app import serving
+def role(
+    name: Annotated[ProcessName, typer.Argument(help="What this process does.")],
+    host: Host = None,
+    port: Port = None,
+) -> None:
+    """Run one process of the distributed profile; its health probes are on the port, the API there too."""
+    from app import roles
+    from app.logging import configure_logging
 
-    folder = DataFolder(settings_with(data_dir=data_dir).data_dir)
-    with running_or_own(folder) as access:
-        applied = serving.prepare(access)
-    typer.echo("\n".join(applied) or "nothing to do")
+    configure_logging()
+    settings = settings_with(host=host, port=port)
+    if not isinstance(settings, Distributed):
+        raise CannotStart("roles are the distributed profile: set BEATLEDGER_PROFILE=distributed")
+    wanted = next(known for known in get_args(ProcessRole) if known == name)
+    roles.run(wanted, settings, lambda url: typer.echo(f"beatledger {name} is at {url}"))
+
+
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the servers to what this version needs; `up` does the same before it serves."""
+    from app import migration
+
+    match settings := settings_with(data_dir=data_dir):
+        case Distributed():
+            done = migration.migrate_servers(read_settings(Migration, data_dir=data_dir))
+        case Embedded():
+            done = migration.migrate_folder(DataFolder(settings.data_dir))
+    typer.echo("\n".join(done) or "nothing to do")
 
 
 def token(
@@ -73,12 +97,9 @@ def token(
     ttl: Annotated[int, typer.Option(help="Seconds it is valid.", min=1, max=31_536_000)] = 900,
     data_dir: DataDir = None,
 ) -> None:
-    """Print an access token, signed with the secret of the data folder."""
+    """Print an access token, signed with BEATLEDGER_SECRET or else the secret of the data folder."""
     from api.security.tokens import mint
 
-    folder = DataFolder(settings_with(data_dir=data_dir).data_dir)
-    if not folder.secrets.exists():
-        # A new secret would sign tokens that no server knows.
-        raise CannotStart(f"{folder.path} is no data folder: `beatledger up` makes one")
+    secret = secret_of(read_settings(Embedded, data_dir=data_dir))
     roles: list[PersonRole] = [known for known in get_args(PersonRole) if known in role]
-    typer.echo(mint(folder.secret(TOKEN_SECRET), name, roles, timedelta(seconds=ttl)))
+    typer.echo(mint(secret, name, roles, timedelta(seconds=ttl)))

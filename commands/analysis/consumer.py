@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-import structlog
-
 from analysis.result import Settings
 from commands.analysis.standing import ABANDONED, COMPLETED, FAILED, QUEUED, standing_after
+from commands.following import Follower
 from commands.ports import JobQueue, QueuedJob
-from domain.errors import LedgerError
 from domain.events import REGISTRY
+from domain.lag import Lag
 from domain.log import EventStore, Log
 from domain.recorded import Recorded
 from domain.track.events import AnalysisQueued, TrackUploaded
 
-log = structlog.get_logger(__name__)
-
 GROUP = "analysis"
 CATEGORY = "track"
-
-_AGAIN_S = 1.0
 
 
 class Crew(Protocol):
@@ -44,42 +39,22 @@ class AnalysisConsumer:
     """
 
     def __init__(self, log: Log, store: EventStore, queue: JobQueue, crew: Crew) -> None:
-        self._log = log
+        self._follower = Follower(GROUP, [CATEGORY], log, store, self.handle)
         self._store = store
         self._queue = queue
         self._crew = crew
 
     async def run(self) -> None:
-        """Follow the log until cancelled. Whatever goes wrong, it begins again at the last commit.
+        """Follow the log until cancelled.
 
         An event of a newer schema version waits for this process to be replaced: passing it by would lose
         the analysis.
         """
-        while True:
-            try:
-                await self._follow()
-            except LedgerError as error:
-                log.warning("analysis.consumer_begins_again", code=error.code, detail=error.detail)
-            await asyncio.sleep(_AGAIN_S)
+        await self._follower.run()
 
-    async def _follow(self) -> None:
-        if not await self._log.group_exists(GROUP):
-            await self._catch_up()
-        async with self._log.subscribe(GROUP, [CATEGORY]) as subscription:
-            async for batch in subscription:
-                for recorded in batch.events:
-                    await self.handle(recorded)
-                await subscription.commit()
-
-    async def _catch_up(self) -> None:
-        """Read all there is from the store, then follow from where the log ended before: none is missed."""
-        ends = await self._log.end_offsets([CATEGORY])
-        position = 0
-        while page := await self._store.read_log(position, categories=[CATEGORY]):
-            for recorded in page:
-                await self.handle(recorded)
-            position = page[-1].position
-        await self._log.start_group(GROUP, ends)
+    async def lag(self, now: datetime) -> Lag | None:
+        """Return how far this process is behind, None before it has seen anything. Raises Unavailable."""
+        return await self._follower.lag(now)
 
     async def handle(self, recorded: Recorded) -> None:
         """Let one event take effect on the queue. Raises UnknownEvent, Unavailable."""

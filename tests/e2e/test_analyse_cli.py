@@ -23,7 +23,8 @@ from analysis.genesis_map import hash_of, read_map
 from analysis.synth import synthesise
 from app.cli.map_folder import MapFolder, distinct
 from tests.integration.recordings import clicks, encoded, wav, with_data_size
-from tests.servers.beatledger import COMMAND, Beatledger, ready, until, upload
+from tests.servers.beatledger import COMMAND, Beatledger, ready, upload
+from tests.servers.processes import until
 
 Run = subprocess.CompletedProcess[bytes]
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.servers.beatledger import Beatledger, ready, until, upload
+from tests.servers.beatledger import Beatledger, ready, upload
+from tests.servers.processes import until
 
 
 @pytest.fixture(scope="module")

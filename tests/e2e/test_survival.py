@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.servers.beatledger import Beatledger, ready, until, upload
+from tests.servers.beatledger import Beatledger, ready, upload
+from tests.servers.processes import until
 
 HELD = {"Idempotency-Key": "held", "If-Match": "*"}
 

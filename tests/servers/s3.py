@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx2
 
-from tests.servers.beatledger import until
 from tests.servers.ports import free_ports
+from tests.servers.processes import until
 
 BUCKET = "beatledger"
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import obstore
 import psycopg
+from obstore.store import S3Store
+from pymongo import MongoClient
 
 from adapters.postgres.access import Access
 from adapters.postgres.data_folder import DataFolder
@@ -21,11 +24,14 @@ from adapters.postgres.migrate import migrate
 from analysis.synth import synthesise
 from api.security.principal import PersonRole
 from api.security.tokens import mint
-from app.bootstrap import Application, assemble
+from app.bootstrap import Application, Role, assemble
+from app.distributed import distributed, relay_of
 from app.embedded import embedded
+from app.migration import migrate_servers
 from app.ports import Ports
-from app.settings import Settings
+from app.settings import Embedded, Migration
 from projections.views import VIEWS
+from tests.servers.postgres import OwnPostgres
 
 SONG = synthesise("edm", 128.0, 8.0, seed=3)
 WAV = SONG.wav()
@@ -33,12 +39,12 @@ WAV = SONG.wav()
 
 @dataclass
 class House:
-    """What a test may ask: as a client, and behind the scenes."""
+    """What a test may ask: as a client, and behind the scenes. `left` counts all an upload can leave behind."""
 
     application: Application
     ports: Ports
-    folder: DataFolder
-    access: Access
+    access: Access | OwnPostgres
+    left: Callable[[], dict[str, int]]
 
     def client(self, *roles: PersonRole, name: str = "Paula Producer", **headers: str) -> httpx2.AsyncClient:
         """Return a client with an access token of these roles, or with none."""
@@ -47,36 +53,68 @@ class House:
         transport = httpx2.ASGITransport(self.application.api)
         return httpx2.AsyncClient(transport=transport, base_url="http://beatledger", headers=headers)
 
-    def left(self) -> dict[str, int]:
-        """Count all that an upload can leave behind: files, events, rows."""
-        with psycopg.connect(self.access.superuser) as connection:
-            counts = {
-                table: connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()[0]
-                for table in ("stored_events", "command_keys", "documents", "analysis_jobs")
-            }
-        files = (
-            path for folder in (self.folder.incoming, self.folder.artefacts) for path in folder.rglob("*")
-        )
-        return {**counts, "files": sum(path.is_file() for path in files)}
+
+@asynccontextmanager
+async def embedded_house(access: Access | OwnPostgres, path: Path, *, working: bool) -> AsyncGenerator[House]:
+    """Give the embedded profile's application; `working` False leaves queued jobs in the queue."""
+    await asyncio.to_thread(migrate, access.owner, index_statements(VIEWS))
+    folder, settings = DataFolder(path), Embedded(data_dir=path, analysis_workers=1)
+
+    def left() -> dict[str, int]:
+        files = _files(folder.artefacts) + _files(folder.incoming)
+        return {**_rows(access, "documents"), "files": files}
+
+    with folder.hold():
+        async with embedded(settings, folder, access) as ports:
+            async with _open(assemble(settings, ports), working) as application:
+                yield House(application, ports, access, left)
 
 
 @asynccontextmanager
-async def house(access: Access, path: Path, *, working: bool) -> AsyncGenerator[House]:
-    """Give the application with its loops; `working` False leaves queued jobs in the queue."""
-    await asyncio.to_thread(migrate, access.owner, index_statements(VIEWS))
-    folder, settings = DataFolder(path), Settings(data_dir=path, analysis_workers=1)
-    async with AsyncExitStack() as stack:
-        stack.enter_context(folder.hold())
-        ports = await stack.enter_async_context(embedded(settings, folder, access))
-        application = assemble(settings, ports)
-        if working:
-            await stack.enter_async_context(application.running("projector", "analysis"))
-        else:
-            await stack.enter_async_context(_reading(application))
-        found = House(application, ports, folder, access)
-        async with found.client() as client:
+async def distributed_house(settings: Migration, access: Access, *, working: bool) -> AsyncGenerator[House]:
+    """Give the distributed profile's application, all roles in this process."""
+    await asyncio.to_thread(migrate_servers, settings)
+    store = S3Store.from_url(settings.artefacts_url, client_options={"allow_http": True})
+    mongo = MongoClient[dict[str, Any]](settings.mongo_url.get_secret_value())
+
+    def left() -> dict[str, int]:
+        database = mongo.get_default_database()
+        documents = {name: database[name].count_documents({}) for name in database.list_collection_names()}
+        stored = sum(len(some) for some in obstore.list(store))
+        return {**_rows(access), **documents, "files": stored + _files(settings.data_dir / "incoming")}
+
+    with closing(mongo):
+        async with distributed(settings) as ports:
+            relaying = asyncio.create_task(relay_of(settings).run())
+            try:
+                async with _open(assemble(settings, ports), working) as application:
+                    yield House(application, ports, access, left)
+            finally:
+                relaying.cancel()
+                await asyncio.wait([relaying])
+
+
+@asynccontextmanager
+async def _open(application: Application, working: bool) -> AsyncGenerator[Application]:
+    """Run the application's loops around a block that begins when it is ready."""
+    roles: tuple[Role, ...] = ("projector", "analysis", "rollout")
+    async with application.running(*roles) if working else _reading(application):
+        transport = httpx2.ASGITransport(application.api)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://beatledger") as client:
             await until(lambda: _is(client, "/readyz", 200))
-        yield found
+        yield application
+
+
+def _rows(access: Access | OwnPostgres, *more: str) -> dict[str, int]:
+    with psycopg.connect(access.superuser) as connection:
+        return {
+            table: connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()[0]
+            for table in ("stored_events", "command_keys", "analysis_jobs", *more)
+        }
+
+
+def _files(folder: Path) -> int:
+    return sum(path.is_file() and path.name != ".lock" for path in folder.rglob("*"))
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.e2e.rest.house import house, until, upload
+from tests.e2e.rest.house import embedded_house, until, upload
 from tests.servers.postgres import OwnPostgres
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +19,7 @@ async def test_without_postgres_the_api_says_when_to_try_again(
     own_postgres: OwnPostgres, tmp_path: Path
 ) -> None:
     async with (
-        house(own_postgres, tmp_path / "house", working=False) as found,
+        embedded_house(own_postgres, tmp_path / "house", working=False) as found,
         found.client("producer") as client,
     ):
         answer = await upload(client, "Before")

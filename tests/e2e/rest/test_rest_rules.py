@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -336,7 +337,7 @@ async def test_health_needs_no_token(idle: House) -> None:
         ready = (await client.get("/readyz")).json()["checks"]
         assert ready["event store"].startswith("at position ")
         assert ready["artefacts"] == "reached"
-        assert "track_list 0 events, 0.0 s behind" in ready["views"]
+        assert re.search(r"track_list \d+ events, \d+\.\d s behind", ready["views"])
 
 
 async def test_pages_work_without_any_other_host(idle: House) -> None:

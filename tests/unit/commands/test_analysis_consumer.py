@@ -61,6 +61,10 @@ class MemoryLog:
     async def commit(self) -> None:
         self.groups[GROUP] = self.shown
 
+    @property
+    def reached(self) -> dict[str, int]:
+        return {"0": self.shown}
+
     def shard_of(self, category: str, partition_key: str) -> str:
         return "0"
 

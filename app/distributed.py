@@ -1,0 +1,72 @@
+"""The distributed profile: one Postgres that is written to, Kafka in front of the readers, MongoDB for what
+they read, a bucket for the artefacts; processes in roles, each scaled alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from adapters.artefacts.s3 import S3Artefacts
+from adapters.audio.analyser import ChildAnalyser
+from adapters.kafka.layout import load_layout
+from adapters.kafka.log import KafkaLog
+from adapters.kafka.relay import Relay
+from adapters.mongo.client import make_client
+from adapters.mongo.documents import MongoDocuments
+from adapters.postgres.accounts import PostgresAccounts
+from adapters.postgres.append_queue import AppendQueue
+from adapters.postgres.event_store import PostgresEventStore
+from adapters.postgres.jobs import PostgresJobQueue
+from adapters.postgres.migrated import until_migrated
+from adapters.postgres.pool import Pool, make_pool
+from adapters.postgres.snapshots import PostgresSnapshots
+from app.incoming import private_folder
+from app.ports import Ports
+from app.settings import Distributed
+from projections.views import VIEWS
+
+
+@asynccontextmanager
+async def distributed(settings: Distributed) -> AsyncGenerator[Ports]:
+    """Give the open ports, once Postgres is there and migrated; the other servers may come and go.
+
+    From the main thread's event loop. Raises CannotStart.
+    """
+    conninfo = settings.database_url.get_secret_value()
+    queue = AppendQueue(conninfo)
+    analyser = ChildAnalyser(settings.analysis_workers, cap_s=settings.max_audio_minutes * 60)
+    mongo = make_client(settings.mongo_url.get_secret_value())
+    try:
+        with private_folder(settings.data_dir / "incoming") as incoming:
+            async with migrated_pool(settings) as pool:
+                yield Ports(
+                    events=PostgresEventStore(queue, pool),
+                    log=KafkaLog(pool, settings.kafka_bootstrap, await load_layout(pool)),
+                    snapshots=PostgresSnapshots(pool),
+                    documents=MongoDocuments(mongo.get_default_database(), VIEWS),
+                    jobs=PostgresJobQueue(pool),
+                    accounts=PostgresAccounts(pool),
+                    artefacts=S3Artefacts(settings.artefacts_url),
+                    analyser=analyser,
+                    incoming=incoming,
+                    secret=settings.secret.get_secret_value(),
+                )
+    finally:
+        await analyser.close()
+        # Not on the loop: it waits for the flusher, which answers into the loop.
+        await asyncio.to_thread(queue.close)
+        await mongo.close()
+
+
+@asynccontextmanager
+async def migrated_pool(settings: Distributed) -> AsyncGenerator[Pool]:
+    """Give a pool of the serving role, once Postgres is there and migrated."""
+    async with make_pool(settings.database_url.get_secret_value(), max_size=20) as pool:
+        await until_migrated(pool)
+        yield pool
+
+
+def relay_of(settings: Distributed) -> Relay:
+    """Return the relay, which needs Postgres and Kafka alone."""
+    return Relay(settings.database_url.get_secret_value(), settings.kafka_bootstrap)

@@ -1,0 +1,68 @@
+"""`beatledger migrate`: brings what is written to into the shape this code expects, before anyone serves."""
+
+from __future__ import annotations
+
+import asyncio
+
+from adapters.artefacts.s3 import S3Artefacts
+from adapters.kafka.topics import create_topics
+from adapters.mongo.client import make_client
+from adapters.mongo.documents import MongoDocuments
+from adapters.postgres.access import Access
+from adapters.postgres.cannot_start import CannotStart
+from adapters.postgres.data_folder import DataFolder
+from adapters.postgres.document_indexes import index_statements
+from adapters.postgres.migrate import migrate
+from adapters.postgres.roles import bootstrap
+from adapters.postgres.running import running_or_own
+from app.settings import Migration
+from domain.errors import Unavailable
+from projections.views import VIEWS
+
+
+def prepare(access: Access) -> tuple[str, ...]:
+    """Bring an embedded profile's database to this code's schema; return the migrations applied now."""
+    bootstrap(access)
+    return migrate(access.owner, index_statements(VIEWS))
+
+
+def migrate_folder(folder: DataFolder) -> tuple[str, ...]:
+    """Prepare the database of a data folder. Raises CannotStart."""
+    with running_or_own(folder) as access:
+        return prepare(access)
+
+
+def migrate_servers(settings: Migration) -> tuple[str, ...]:
+    """Prepare Postgres, Kafka, MongoDB and the bucket; return what was made now.
+
+    May be run again, and by several at once. Raises CannotStart; Unavailable names the server that is away.
+    """
+    owner = settings.database_owner_url.get_secret_value()
+    serving = settings.database_url.get_secret_value()
+    if settings.database_admin_url is not None:
+        bootstrap(Access(settings.database_admin_url.get_secret_value(), owner, serving))
+    applied = migrate(owner)
+    topics = create_topics(
+        owner,
+        settings.kafka_bootstrap,
+        settings.kafka_namespace,
+        partitions=settings.kafka_partitions,
+        replication=settings.kafka_replicas,
+    )
+    asyncio.run(_prepare_readers(settings))
+    return (*applied, *topics)
+
+
+async def _prepare_readers(settings: Migration) -> None:
+    mongo = make_client(settings.mongo_url.get_secret_value())
+    try:
+        await MongoDocuments(mongo.get_default_database(), VIEWS).ensure_indexes(VIEWS)
+    finally:
+        await mongo.close()
+    try:
+        # Nothing tells better that we may write there.
+        await S3Artefacts(settings.artefacts_url).put(b"")
+    except Unavailable as error:
+        raise CannotStart(
+            f"the bucket of {settings.artefacts_url} takes nothing: {error.__cause__}"
+        ) from error

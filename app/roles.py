@@ -1,0 +1,75 @@
+"""`beatledger role …`: one process of the distributed profile. Any number of each, started in any order."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+import uvloop
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.application import create_probes, create_waiting
+from app.bootstrap import assemble
+from app.distributed import distributed, migrated_pool, relay_of
+from app.http_server import HttpServer, listening
+from app.readiness import relay_ready
+from app.settings import Distributed, ProcessRole
+
+
+class Reception:
+    """What answers at the door: "not ready" until the house behind it is open."""
+
+    def __init__(self) -> None:
+        self._app: ASGIApp = create_waiting("Postgres")
+
+    def open(self, app: ASGIApp) -> None:
+        """Let every request from now on go to this application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        await self._app(scope, receive, send)
+
+
+def run(role: ProcessRole, settings: Distributed, ready: Callable[[str], None]) -> None:
+    """Run a role until SIGINT or SIGTERM, its health probes on the port; `ready` is called with their URL.
+
+    From the main thread, which the analysis children are tied to. Raises CannotStart.
+    """
+    with (
+        listening(settings.host, settings.port) as door,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_run(role, settings, door, ready))
+
+
+async def _run(
+    role: ProcessRole, settings: Distributed, door: socket.socket, ready: Callable[[str], None]
+) -> None:
+    reception = Reception()
+    server = HttpServer(reception, door, ready)
+    working = asyncio.create_task(_work(role, settings, reception))
+    # A role that can't go on ends its process: whoever runs it sees that, and starts it again.
+    working.add_done_callback(lambda _: server.stop())
+    await server.serve_until_signalled()
+    working.cancel()
+    await asyncio.wait([working])
+    if not working.cancelled():
+        await working
+
+
+async def _work(role: ProcessRole, settings: Distributed, reception: Reception) -> None:
+    """Open what the role needs, let its door show it, and work until cancelled."""
+    if role == "relay":
+        async with migrated_pool(settings) as pool:
+            relay = relay_of(settings)
+            reception.open(create_probes(relay_ready(pool, relay)))
+            await relay.run()
+        return
+    async with distributed(settings) as ports:
+        application = assemble(settings, ports)
+        probes = create_probes(application.readiness[role])
+        reception.open(application.api if role == "api" else probes)
+        async with application.running(role):
+            await asyncio.Event().wait()
