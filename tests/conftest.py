@@ -1,11 +1,13 @@
 """Fixtures every suite shares; the servers behind them live in tests/servers."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from adapters.postgres.access import Access
+from tests.servers.kafka import Broker, own_broker, shared_broker
 from tests.servers.postgres import (
     OwnPostgres,
     TestServer,
@@ -47,3 +49,18 @@ def own_postgres(migrated_folder: Path, tmp_path: Path) -> Iterator[OwnPostgres]
     """A private, migrated Postgres that the test may kill, pause, stop and start."""
     with own_server(migrated_folder, tmp_path / "data") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The bootstrap address of the run's Kafka, shared by all workers: use topics of your own."""
+    worker = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    return shared_broker(base.parent if worker else base, os.getppid() if worker else os.getpid())
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[Broker]:
+    """A private Kafka that the test may kill, pause, empty and start."""
+    with own_broker(tmp_path / "kafka") as broker:
+        yield broker
