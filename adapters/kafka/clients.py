@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
 from domain.errors import Unavailable
-
-_T = TypeVar("_T")
 
 CONNECT_MS = 3_000
 """The longest wait for the first broker that answers."""
@@ -28,8 +26,11 @@ _PATIENCE: dict[str, Any] = {
 }
 
 
-def connect(make: Callable[..., _T], bootstrap: str, **settings: Any) -> _T:
-    """Return a client of kafka-python; blocks. Raises KafkaError, and leaves nothing open then."""
+def connect(make: Callable[..., object], bootstrap: str, **settings: Any) -> Any:
+    """Return a client of kafka-python; blocks. Raises KafkaError, and leaves nothing open then.
+
+    It is Any: the types that checkers bring for kafka-python are those of version 2.
+    """
     begun: list[KafkaNetClient] = []
 
     def begin(**configs: Any) -> KafkaNetClient:
@@ -45,13 +46,20 @@ def connect(make: Callable[..., _T], bootstrap: str, **settings: Any) -> _T:
 
 
 @contextmanager
-def administering(bootstrap: str) -> Generator[KafkaAdminClient]:
+def administering(bootstrap: str) -> Generator[Any]:
     """Give an admin client for a moment; blocks. Raises Unavailable when Kafka is away."""
-    try:
+    with kafka_unavailable():
         admin = connect(KafkaAdminClient, bootstrap, request_timeout_ms=10_000)
         try:
             yield admin
         finally:
             admin.close()
+
+
+@contextmanager
+def kafka_unavailable() -> Generator[None]:
+    """Turn what kafka-python raises into Unavailable."""
+    try:
+        yield
     except (KafkaError, OSError) as error:
         raise Unavailable(f"Kafka can't be reached or did not answer in time: {error!r}") from error

@@ -22,7 +22,9 @@ import msgspec
 from domain.recorded import Recorded
 
 Headers = list[tuple[str, bytes]]
-Row = tuple[int, UUID, int, str, str, UUID, str, int, bytes, datetime, str, UUID, UUID | None, UUID, str | None]
+Row = tuple[
+    int, UUID, int, str, str, UUID, str, int, bytes, datetime, str, UUID, UUID | None, UUID, str | None
+]
 """The columns of Recorded, in its order, `data` still as bytes."""
 
 MARKER: Final = "beatledger_reached"
@@ -92,9 +94,9 @@ def marker_headers(position: int) -> Headers:
     return [(MARKER, b"%d" % position)]
 
 
-def marked_position(headers: Sequence[tuple[str, bytes]]) -> int:
-    """Return what a marker says, 0 if it is none of ours."""
-    return next((int(content) for name, content in headers if name == MARKER), 0)
+def position_of(headers: Sequence[tuple[str, bytes]]) -> int:
+    """Return how far the log is at this record, be it an event or a marker; 0 for what is not ours."""
+    return next((int(content) for name, content in headers if name in ("ce_position", MARKER)), 0)
 
 
 def _time(at: datetime) -> str:

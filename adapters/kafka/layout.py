@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from kafka import TopicPartition
 from kafka.partitioner.default import murmur2
+from kafka.structs import TopicPartition
+from psycopg import AsyncConnection
 
 from adapters.postgres.pool import Pool, connection
 from domain.errors import Unavailable
@@ -56,6 +57,11 @@ class Layout:
         return tuple(self._topics.values())
 
     @property
+    def namespace(self) -> str:
+        """What the topics' names begin with."""
+        return self.topics[0].name.rpartition(".")[0]
+
+    @property
     def partitions(self) -> tuple[TopicPartition, ...]:
         """Every partition of every topic."""
         return tuple(self._shards)
@@ -67,9 +73,7 @@ class Layout:
     def partition_of(self, category: str, partition_key: str) -> TopicPartition:
         """Return where a key's events go: as any client of Kafka places keys by default (murmur2)."""
         topic = self._topics[SUBJECTS[category]]
-        return TopicPartition(
-            topic.name, (murmur2(partition_key.encode()) & 0x7FFFFFFF) % topic.partitions
-        )
+        return TopicPartition(topic.name, (murmur2(partition_key.encode()) & 0x7FFFFFFF) % topic.partitions)
 
     def shard(self, partition: TopicPartition) -> str:
         """Return the shard's name of a partition."""
@@ -83,10 +87,15 @@ class Layout:
 async def load_layout(pool: Pool) -> Layout:
     """Return what the last migration wrote. Raises Unavailable, also when there was none with a Kafka yet."""
     async with connection(pool) as conn:
-        cursor = await conn.execute(
-            "SELECT subject, name, partitions, topic_id, cluster_id FROM kafka_topics ORDER BY subject"
-        )
-        topics = [Topic(*row) for row in await cursor.fetchall()]
+        return await fetch_layout(conn)
+
+
+async def fetch_layout(conn: AsyncConnection[Any]) -> Layout:
+    """See load_layout."""
+    cursor = await conn.execute(
+        "SELECT subject, name, partitions, topic_id, cluster_id FROM kafka_topics ORDER BY subject"
+    )
+    topics = [Topic(*row) for row in await cursor.fetchall()]
     if {topic.subject for topic in topics} != set(SUBJECTS.values()):
         raise Unavailable("this database knows no topics of Kafka yet: run `beatledger migrate`")
     return Layout(topics)

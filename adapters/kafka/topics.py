@@ -12,8 +12,8 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from kafka import KafkaAdminClient, TopicPartition
 from kafka.protocol.consumer.offsets import OffsetSpec
+from kafka.structs import TopicPartition
 
 from adapters.kafka.clients import administering
 from adapters.kafka.layout import SUBJECTS, Layout, Topic
@@ -37,7 +37,7 @@ def create_topics(
     replication: int = 1,
     retention: timedelta = RETENTION,
 ) -> tuple[str, ...]:
-    """Create the topics that are missing, bring the others' retention up to date, and note their layout.
+    """Create the topics that are missing, and note the layout of all in Postgres.
 
     Returns the names of those created now. After the migrations, as the owner role; blocks.
     Raises TopicsRefused, Unavailable (no Kafka), psycopg.Error.
@@ -66,7 +66,7 @@ def create_topics(
     return tuple(missing)
 
 
-def check_topics(admin: KafkaAdminClient, layout: Layout) -> None:
+def check_topics(admin: Any, layout: Layout) -> None:
     """Raise TopicsRefused unless the topics are those of the last migration."""
     there = _described(admin, [topic.name for topic in layout.topics])
     cluster_id = _cluster_id(admin)
@@ -82,14 +82,14 @@ def check_topics(admin: KafkaAdminClient, layout: Layout) -> None:
             )
 
 
-def end_offsets(admin: KafkaAdminClient, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+def end_offsets(admin: Any, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
     """Return the offset that the next record of each partition will get."""
     ends = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
     return {partition: end.offset for partition, end in ends.items()}
 
 
 def _refuse_foreign(
-    admin: KafkaAdminClient, wanted: Mapping[str, str], noted: Mapping[str, Topic], partitions: int
+    admin: Any, wanted: Mapping[str, str], noted: Mapping[str, Topic], partitions: int
 ) -> None:
     cluster_id = _cluster_id(admin)
     for name, (topic_id, count) in _described(admin, wanted.values()).items():
@@ -109,7 +109,7 @@ def _refuse_foreign(
             )
 
 
-def _described(admin: KafkaAdminClient, names: Any) -> dict[str, tuple[UUID, int]]:
+def _described(admin: Any, names: Any) -> dict[str, tuple[UUID, int]]:
     """Return id and number of partitions of those topics that are there."""
     return {
         topic["name"]: (UUID(str(topic["topic_id"])), len(topic["partitions"]))
@@ -118,7 +118,7 @@ def _described(admin: KafkaAdminClient, names: Any) -> dict[str, tuple[UUID, int
     }
 
 
-def _cluster_id(admin: KafkaAdminClient) -> str:
+def _cluster_id(admin: Any) -> str:
     return str(admin.describe_cluster()["cluster_id"])
 
 
@@ -127,9 +127,7 @@ def _noted(connection: psycopg.Connection[Any]) -> dict[str, Topic]:
     return {row[1]: Topic(*row) for row in rows.fetchall()}
 
 
-def _note(
-    connection: psycopg.Connection[Any], admin: KafkaAdminClient, wanted: Mapping[str, str]
-) -> None:
+def _note(connection: psycopg.Connection[Any], admin: Any, wanted: Mapping[str, str]) -> None:
     cluster_id = _cluster_id(admin)
     there = _described(admin, wanted.values())
     with closing(connection.cursor()) as cursor:

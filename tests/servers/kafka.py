@@ -74,9 +74,7 @@ class Broker:
         self._port, controller = _free_ports(2)
         folder.mkdir(parents=True, exist_ok=True)
         self._properties = folder / "server.properties"
-        self._properties.write_text(
-            _PROPERTIES.format(port=self._port, controller=controller, folder=folder)
-        )
+        self._properties.write_text(_PROPERTIES.format(port=self._port, controller=controller, folder=folder))
         self._format()
 
     @property
