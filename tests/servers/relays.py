@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from adapters.kafka.layout import load_layout
 from adapters.kafka.log import KafkaLog
-from adapters.kafka.relay import Relay
+from adapters.kafka.relay import Relay, relay_standing
 from adapters.kafka.topics import create_topics
 from adapters.postgres.access import Access
 from projections.named_tasks import end
@@ -42,6 +42,13 @@ async def relaying(serving: str, bootstrap: str) -> AsyncGenerator[Relay]:
         yield relay
     finally:
         await end([task])
+
+
+async def relayed(ledger: Ledger, within_s: float = 30) -> None:
+    """Wait until everything in the event store is in Kafka."""
+    async with asyncio.timeout(within_s):
+        while (await relay_standing(ledger.pool)).lag_events:
+            await asyncio.sleep(0.01)
 
 
 async def start_relay(serving: str, bootstrap: str) -> asyncio.subprocess.Process:
