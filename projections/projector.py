@@ -13,6 +13,7 @@ from contextlib import aclosing
 
 import structlog
 
+from domain.errors import NotFound
 from domain.log import Batch, Log
 from domain.recorded import Recorded
 from domain.registry import Registry
@@ -49,7 +50,10 @@ class Projector:
         self._log = _logger.bind(view=view.name, generation=generation.number)
 
     async def run(self, log: Log) -> None:
-        """Follow the log until the generation is retired. Stores and log may go away and come back."""
+        """Follow the log until the generation is retired. Stores and log may go away and come back.
+
+        Raises NotFound when the generation's group is gone, or was started anew.
+        """
         failures = 0
         while True:
             try:
@@ -65,6 +69,8 @@ class Projector:
             except GenerationGone:
                 self._log.info("projector.retired")
                 return
+            except NotFound:
+                raise
             except Exception as error:  # noqa: BLE001 - a view that stops silently is the worst of all ends
                 failures += 1
                 wait_s = _retry_s(failures)

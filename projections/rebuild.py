@@ -10,13 +10,18 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import structlog
+
+from domain.errors import NotFound
 from domain.log import Batch, EventStore, Log
 from domain.registry import Registry
-from projections.documents import DocumentStore, Generation
+from projections.documents import DocumentStore, Generation, GenerationGone
 from projections.named_tasks import end
 from projections.progress import Progress
 from projections.projector import BATCH, Projector
 from projections.view import View
+
+_logger = structlog.get_logger(__name__)
 
 SWITCH_POLL_S = 0.01
 """How often a generation that follows the log tries to take over, besides after its own writes."""
@@ -33,16 +38,44 @@ async def rebuild(
     projector = Projector(view, generation, store, registry, progress)
     if generation.state == "building":
         await _fold_history(view, generation, projector, store, log, events)
-    following = asyncio.create_task(projector.run(log))
+    following = asyncio.create_task(follow(view, generation, projector, store, log, events))
     try:
         moved = progress.next(view.name)
         while not await store.switch(generation) and not following.done():
             await asyncio.wait([moved, following], timeout=SWITCH_POLL_S, return_when=asyncio.FIRST_COMPLETED)
             moved = progress.next(view.name)
+        if following.done():
+            following.result()
     finally:
         await end([following])
     progress.announce(view.name)
     return replace(generation, state="serving")
+
+
+async def follow(
+    view: View,
+    generation: Generation,
+    projector: Projector,
+    store: DocumentStore,
+    log: Log,
+    events: EventStore,
+) -> None:
+    """Follow the log until the generation is retired.
+
+    Where its group lost its place in the log (Kafka forgot it, or was emptied), what it missed comes from the
+    event store, and the group begins anew. Raises Unavailable: start again.
+    """
+    while True:
+        try:
+            return await projector.run(log)
+        except NotFound as lost:
+            _logger.warning("projections.group_gone", group=generation.group, error=str(lost))
+            try:
+                # Started anew by another process, it only has to be joined again.
+                if not await log.group_exists(generation.group):
+                    await _fold_history(view, generation, projector, store, log, events)
+            except GenerationGone:
+                return None
 
 
 async def _fold_history(
@@ -55,7 +88,8 @@ async def _fold_history(
 ) -> None:
     offsets = await log.end_offsets(view.categories)
     head = await events.head()
-    position = 0
+    reached = await store.watermarks(generation)
+    position = min((reached.get(shard, 0) for shard in offsets), default=0)
     while position < head:
         page = await events.read_log(position, BATCH, up_to=head, categories=view.categories)
         await projector.handle(Batch(tuple(page)))

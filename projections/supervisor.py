@@ -19,7 +19,7 @@ from projections.documents import DocumentStore, Generation
 from projections.named_tasks import NamedTasks, raise_if_cancelled
 from projections.progress import Progress
 from projections.projector import Projector
-from projections.rebuild import rebuild
+from projections.rebuild import follow, rebuild
 from projections.view import View
 
 TEND_S = 0.5
@@ -83,7 +83,10 @@ class Projections:
         ]
         for generation in followed:
             projector = Projector(view, generation, self._store, self._registry, self._progress)
-            tasks.ensure(generation.group, partial(projector.run, self._log))
+            tasks.ensure(
+                generation.group,
+                partial(follow, view, generation, projector, self._store, self._log, self._events),
+            )
             # Whoever built it may have died before the switch.
             await self._store.switch(generation)
         serving = max((g.version for g in generations if g.state == "serving"), default=0)

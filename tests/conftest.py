@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapters.postgres.access import Access
-from tests.servers.kafka import shared_broker
+from tests.servers.kafka import Broker, own_broker, shared_broker
 from tests.servers.mongo import MongoServer, OwnMongo, own_mongo_server, running_mongo
 from tests.servers.postgres import (
     OwnPostgres,
@@ -81,19 +81,24 @@ def documents_in(request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The run's Kafka."""
-    root = tmp_path_factory.getbasetemp()
-    return shared_broker(
-        root.parent if "PYTEST_XDIST_WORKER" in os.environ else root,
-        os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid(),
-    )
-
-
-@pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """The session's S3 server, its keys in the environment: don't kill it."""
     with pytest.MonkeyPatch.context() as patch, running_s3(tmp_path_factory.mktemp("s3")) as server:
         for name, value in server.environment.items():
             patch.setenv(name, value)
         yield server
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The bootstrap address of the run's Kafka, shared by all workers: use topics of your own."""
+    worker = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    return shared_broker(base.parent if worker else base, os.getppid() if worker else os.getpid())
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[Broker]:
+    """A private Kafka that the test may kill, pause, empty and start."""
+    with own_broker(tmp_path / "kafka") as broker:
+        yield broker

@@ -14,7 +14,7 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.flush_bell import FlushBell
 from adapters.postgres.pool import Pool, make_pool
 from adapters.postgres.tail import PostgresLog
-from domain.log import CommandKey, Metadata, NewEvent, Slice
+from domain.log import CommandKey, Log, Metadata, NewEvent, Slice
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Ledger:
     """The parts of one process."""
 
     store: PostgresEventStore
-    log: PostgresLog
+    log: Log
     queue: AppendQueue
     pool: Pool
     bell: FlushBell

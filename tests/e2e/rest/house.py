@@ -39,7 +39,7 @@ WAV = SONG.wav()
 
 @dataclass
 class House:
-    """What a test may ask: as a client, and behind the scenes. `left` counts all an upload can leave behind."""
+    """What a test may ask: as a client, and behind the scenes. `left` counts what an upload can leave."""
 
     application: Application
     ports: Ports
@@ -65,9 +65,11 @@ async def embedded_house(access: Access | OwnPostgres, path: Path, *, working: b
         return {**_rows(access, "documents"), "files": files}
 
     with folder.hold():
-        async with embedded(settings, folder, access) as ports:
-            async with _open(assemble(settings, ports), working) as application:
-                yield House(application, ports, access, left)
+        async with (
+            embedded(settings, folder, access) as ports,
+            _open(assemble(settings, ports), working) as application,
+        ):
+            yield House(application, ports, access, left)
 
 
 @asynccontextmanager

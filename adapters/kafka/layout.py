@@ -1,0 +1,101 @@
+"""Which topics there are, and which partition carries which key: known from Postgres, so it needs no Kafka.
+
+docs/contracts.md names the topics. A shard of the log port is a partition; its name has no dot, since document
+stores use it in paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from kafka.partitioner.default import murmur2
+from kafka.structs import TopicPartition
+from psycopg import AsyncConnection
+
+from adapters.postgres.pool import Pool, connection
+from domain.errors import Unavailable
+
+SUBJECTS: Final[Mapping[str, str]] = {
+    "track": "track",
+    "device": "device",
+    "lease": "device",
+    "deployment": "deployment",
+    "member": "deployment",
+}
+"""Category to the subject of its topic: what must be seen in order together shares one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic as `beatledger migrate` left it."""
+
+    subject: str
+    name: str
+    partitions: int
+    topic_id: UUID
+    cluster_id: str
+
+
+class Layout:
+    """The topics of one installation."""
+
+    def __init__(self, topics: Iterable[Topic]) -> None:
+        self._topics = {topic.subject: topic for topic in topics}
+        self._shards = {
+            TopicPartition(topic.name, number): f"{topic.subject}-{number}"
+            for topic in self._topics.values()
+            for number in range(topic.partitions)
+        }
+        self._partitions = {shard: partition for partition, shard in self._shards.items()}
+
+    @property
+    def topics(self) -> tuple[Topic, ...]:
+        """Every topic."""
+        return tuple(self._topics.values())
+
+    @property
+    def namespace(self) -> str:
+        """What the topics' names begin with."""
+        return self.topics[0].name.rpartition(".")[0]
+
+    @property
+    def partitions(self) -> tuple[TopicPartition, ...]:
+        """Every partition of every topic."""
+        return tuple(self._shards)
+
+    def of(self, categories: Collection[str]) -> list[Topic]:
+        """Return the topics that carry these categories."""
+        return [self._topics[subject] for subject in sorted({SUBJECTS[c] for c in categories})]
+
+    def partition_of(self, category: str, partition_key: str) -> TopicPartition:
+        """Return where a key's events go: as any client of Kafka places keys by default (murmur2)."""
+        topic = self._topics[SUBJECTS[category]]
+        return TopicPartition(topic.name, (murmur2(partition_key.encode()) & 0x7FFFFFFF) % topic.partitions)
+
+    def shard(self, partition: TopicPartition) -> str:
+        """Return the shard's name of a partition."""
+        return self._shards[partition]
+
+    def partition(self, shard: str) -> TopicPartition:
+        """Return the partition of a shard."""
+        return self._partitions[shard]
+
+
+async def load_layout(pool: Pool) -> Layout:
+    """Return what the last migration wrote. Raises Unavailable, also when there was none with a Kafka yet."""
+    async with connection(pool) as conn:
+        return await fetch_layout(conn)
+
+
+async def fetch_layout(conn: AsyncConnection[Any]) -> Layout:
+    """See load_layout."""
+    cursor = await conn.execute(
+        "SELECT subject, name, partitions, topic_id, cluster_id FROM kafka_topics ORDER BY subject"
+    )
+    topics = [Topic(*row) for row in await cursor.fetchall()]
+    if {topic.subject for topic in topics} != set(SUBJECTS.values()):
+        raise Unavailable("this database knows no topics of Kafka yet: run `beatledger migrate`")
+    return Layout(topics)

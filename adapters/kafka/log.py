@@ -1,0 +1,136 @@
+"""The log port over Kafka: a group is a consumer group of Kafka, a shard a partition. Implements domain.log.Log.
+
+A group started anew is another group for Kafka, with a name of its own that Postgres knows: so it can begin
+while members of before are still at work, and these can commit nothing that concerns it. A group whose place
+is gone (Kafka forgot its offsets, or no longer has what lies there) does not exist any more: whoever followed
+in it catches up from the event store and starts it again. Nothing is ever skipped in silence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from uuid import UUID, uuid4
+
+from kafka.errors import NoError, RetriableError
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from adapters.kafka.clients import administering
+from adapters.kafka.layout import Layout
+from adapters.kafka.subscription import KafkaSubscription
+from adapters.kafka.topics import end_offsets
+from adapters.postgres.pool import Pool, connection
+from domain.errors import NotFound, Unavailable
+from domain.log import Offsets
+
+_PATIENCE_S = 10.0
+
+
+class KafkaLog:
+    """Consumer groups over the topics of one installation; which group is which stands in Postgres."""
+
+    def __init__(self, pool: Pool, bootstrap: str, layout: Layout) -> None:
+        self._pool = pool
+        self._bootstrap = bootstrap
+        self._layout = layout
+
+    @asynccontextmanager
+    async def subscribe(
+        self, group: str, categories: Collection[str], limit: int = 500
+    ) -> AsyncGenerator[KafkaSubscription]:
+        """See domain.log.Log. Raises NotFound for a group that was never started or lost its place, Unavailable.
+
+        While Kafka is away its batches wait, and go on when it is back.
+        """
+        incarnation = await self._incarnation(group)
+        if incarnation is None:
+            raise NotFound(f"the consumer group {group} was never started")
+        subscription = KafkaSubscription(
+            self._pool,
+            self._bootstrap,
+            self._layout,
+            group,
+            incarnation,
+            self._kafka_group(group, incarnation),
+            frozenset(categories),
+            limit,
+        )
+        try:
+            yield subscription
+        finally:
+            await subscription.close()
+
+    async def end_offsets(self, categories: Collection[str]) -> Offsets:
+        """See domain.log.Log. Raises Unavailable."""
+        partitions = [
+            TopicPartition(topic.name, number)
+            for topic in self._layout.of(categories)
+            for number in range(topic.partitions)
+        ]
+        ends = await asyncio.to_thread(_end_offsets, self._bootstrap, partitions)
+        return {self._layout.shard(partition): offset for partition, offset in ends.items()}
+
+    async def start_group(self, group: str, offsets: Offsets) -> None:
+        """See domain.log.Log. Members of before can't commit any more. Raises Unavailable."""
+        incarnation = uuid4()
+        begin = {
+            self._layout.partition(shard): OffsetAndMetadata(offset, "", -1)
+            for shard, offset in offsets.items()
+        }
+        await asyncio.to_thread(_set_offsets, self._bootstrap, self._kafka_group(group, incarnation), begin)
+        async with connection(self._pool) as conn:
+            await conn.execute(
+                """
+                INSERT INTO kafka_groups (name, incarnation) VALUES (%s, %s)
+                ON CONFLICT (name) DO UPDATE SET incarnation = excluded.incarnation, started_at = now()
+                """,
+                [group, incarnation],
+            )
+
+    async def group_exists(self, group: str) -> bool:
+        """See domain.log.Log. Raises Unavailable."""
+        return await self._incarnation(group) is not None
+
+    def shard_of(self, category: str, partition_key: str) -> str:
+        """See domain.log.Log: known without Kafka."""
+        return self._layout.shard(self._layout.partition_of(category, partition_key))
+
+    async def _incarnation(self, group: str) -> UUID | None:
+        async with connection(self._pool) as conn:
+            cursor = await conn.execute("SELECT incarnation FROM kafka_groups WHERE name = %s", [group])
+            row = await cursor.fetchone()
+        return row[0] if row else None
+
+    def _kafka_group(self, group: str, incarnation: UUID) -> str:
+        return f"{self._layout.namespace}.{group}.{incarnation.hex[:12]}"
+
+
+def _end_offsets(bootstrap: str, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    with administering(bootstrap) as admin:
+        return end_offsets(admin, partitions)
+
+
+def _set_offsets(
+    bootstrap: str, kafka_group: str, offsets: Mapping[TopicPartition, OffsetAndMetadata]
+) -> None:
+    def alter() -> None:
+        for error in admin.alter_group_offsets(kafka_group, dict(offsets)).values():
+            if error is not NoError:
+                raise error(f"offsets of {kafka_group} refused")
+
+    with administering(bootstrap) as admin:
+        _patiently(alter)
+
+
+def _patiently(ask: Callable[[], None]) -> None:
+    """Ask again where Kafka says that it is about to be able to: a new one makes its groups at the first."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return ask()
+        except RetriableError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)

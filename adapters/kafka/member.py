@@ -1,0 +1,129 @@
+"""One member of a Kafka consumer group, as blocking calls for one thread.
+
+kafka-python's consumer may be used by one thread at a time, and polls must not be far apart: the subscription
+asks for one thing after the other, and whoever handles a batch for longer than POLL_INTERVAL_S loses its
+partitions to others, who see its uncommitted batches again. Offsets are committed by hand only; where a group
+has none, or one that Kafka no longer has, it is an error (`auto_offset_reset=none`), never a jump.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from kafka import ConsumerRebalanceListener, KafkaConsumer, errors
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from adapters.kafka.clients import connect, kafka_unavailable
+from domain.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+
+POLL_MS = 100
+"""The longest one look for records takes, and with it how soon a member that is told to end does."""
+SESSION_S = 10
+"""After so long without a sign of life a member's partitions go to others."""
+POLL_INTERVAL_S = 300
+_COMMIT_MS = 2_000
+_CLOSE_MS = 1_000
+_FETCH_BYTES = 8_000_000
+
+_NOT_OURS_ANY_MORE = (
+    CommitFailedError,
+    IllegalGenerationError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+_PLACE_LOST = (NoOffsetForPartitionError, OffsetOutOfRangeError, errors.LogTruncationError)
+
+
+class PlaceLost(Exception):
+    """The group has no offset for a partition, or Kafka no longer has what lies there."""
+
+
+class Member(ConsumerRebalanceListener):
+    """A member that has asked to join. Every method blocks and raises Unavailable when Kafka is away."""
+
+    def __init__(self, bootstrap: str, kafka_group: str, topics: Sequence[str], limit: int) -> None:
+        self._handed: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._group = kafka_group
+        with kafka_unavailable():
+            self._consumer = connect(
+                KafkaConsumer,
+                bootstrap,
+                group_id=kafka_group,
+                auto_offset_reset="none",
+                enable_auto_commit=False,
+                allow_auto_create_topics=False,
+                partition_assignment_strategy=(RangePartitionAssignor,),
+                max_poll_records=limit,
+                max_poll_interval_ms=POLL_INTERVAL_S * 1000,
+                session_timeout_ms=SESSION_S * 1000,
+                heartbeat_interval_ms=SESSION_S * 300,
+                request_timeout_ms=10_000,
+                fetch_max_wait_ms=500,
+                fetch_max_bytes=_FETCH_BYTES,
+                metadata_max_age_ms=30_000,
+                metrics_enabled=False,
+            )
+            # The member that leads its group assigns what it knows of: without this look it may know nothing
+            # yet, assign nothing, and never look again.
+            missing = [topic for topic in topics if not self._consumer.partitions_for_topic(topic)]
+        if missing:
+            self.close()
+            raise Unavailable(f"Kafka lacks {', '.join(missing)}: run `beatledger migrate`")
+        self._consumer.subscribe(list(topics), listener=self)
+
+    def poll(self) -> dict[TopicPartition, list[Any]]:
+        """Return the records that are there, at most `limit`, by partition. Raises PlaceLost."""
+        with kafka_unavailable():
+            try:
+                records = self._consumer.poll(POLL_MS)
+            except _PLACE_LOST as lost:
+                raise PlaceLost(repr(lost)) from lost
+        for partition, some in records.items():
+            self._handed[partition] = next_after(some[-1])
+        return records
+
+    def commit(self) -> None:
+        """Commit what was handed out, but for partitions that have gone to others: these show it again."""
+        if not self._handed:
+            return
+        with kafka_unavailable():
+            try:
+                self._consumer.commit(dict(self._handed), timeout_ms=_COMMIT_MS)
+            except _NOT_OURS_ANY_MORE as rebalanced:
+                log.info("member.rebalanced_before_commit", group=self._group, error=repr(rebalanced))
+        self._handed.clear()
+
+    def close(self) -> None:
+        """Leave the group, so that others take over at once."""
+        with suppress(KafkaError):
+            self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Forget what was handed out of these: a commit could undo that of their next owner."""
+        for partition in revoked:
+            self._handed.pop(partition, None)
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Begin where each was committed; nothing to do."""
+
+
+def next_after(record: Any) -> OffsetAndMetadata:
+    """Return the place behind a record."""
+    return OffsetAndMetadata(
+        record.offset + 1, "", record.leader_epoch if record.leader_epoch is not None else -1
+    )

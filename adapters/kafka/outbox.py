@@ -1,0 +1,108 @@
+"""Sends events to Kafka in order, all or up to the first failure: after one, this producer sends nothing more.
+
+Left alone, kafka-python goes on with the next records of a partition after it has given one up. The first
+occurrences of a key's events would then be out of order, with one missing in between. So the first record that
+fails shuts the sender, from within its own thread, before it takes the next batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+from kafka.structs import TopicPartition
+
+from adapters.kafka.clients import connect, kafka_unavailable
+from adapters.kafka.cloud_events import MARKER_KEY, MARKER_VALUE, Row, headers_of, marker_headers
+from adapters.kafka.layout import Layout
+from domain.errors import Unavailable
+
+DELIVERY_S = 15.0
+"""How long a record may take until Kafka has acknowledged it, its restarts included."""
+_BATCH_BYTES = 131_072
+_REQUEST_BYTES = 1_000_000
+"""An event has at most 512,000 bytes (domain.log.MAX_EVENT_BYTES), and a broker takes 1 MB by default."""
+
+
+class RecordsLost(Exception):
+    """Kafka gave an offset that it had given before: it lost records that it had acknowledged."""
+
+
+def open_outbox(bootstrap: str, layout: Layout) -> Outbox:
+    """Return an outbox that is connected; blocks. Raises Unavailable."""
+    with kafka_unavailable():
+        producer = connect(
+            KafkaProducer,
+            bootstrap,
+            acks="all",
+            enable_idempotence=True,
+            allow_auto_create_topics=False,
+            batch_size=_BATCH_BYTES,
+            max_request_size=_REQUEST_BYTES,
+            request_timeout_ms=5_000,
+            delivery_timeout_ms=int(DELIVERY_S * 1000),
+            max_block_ms=5_000,
+            metrics_enabled=False,
+        )
+    return Outbox(producer, layout)
+
+
+class Outbox:
+    """One producer. Every method blocks, and is to be called from one thread, but for `discard`."""
+
+    def __init__(self, producer: Any, layout: Layout) -> None:
+        self._producer = producer
+        self._layout = layout
+        self._source = f"/{layout.namespace}"
+
+    def send(self, rows: Sequence[Row], marked: int | None) -> dict[str, int]:
+        """Send events in this order, then the marker `marked` to every partition; return when all have arrived.
+
+        Returns the next offset of each shard that got something. Raises Unavailable: discard it and begin again
+        after the last acknowledgement; RecordsLost.
+        """
+        try:
+            sent = [self._event(row) for row in rows]
+            if marked is not None:
+                sent += [self._marker(partition, marked) for partition in self._layout.partitions]
+            return self._next_offsets(record.get(DELIVERY_S + 5) for record in sent)
+        except KafkaError as error:
+            self.discard()
+            raise Unavailable(f"Kafka did not take a record: {error!r}") from error
+
+    def discard(self, *_: object) -> None:
+        """Send nothing more, at once; what waits for an acknowledgement fails. From any thread.
+
+        Not `close(timeout=0)`: that flushes first, and fails where records are waiting.
+        """
+        self._producer._sender.force_close()
+
+    def close(self) -> None:
+        """End it; what was not acknowledged is given up."""
+        self.discard()
+        self._producer._sender.join(DELIVERY_S)
+        with suppress(KafkaError):
+            self._producer.close(timeout=1.0)
+
+    def _event(self, row: Row) -> Any:
+        partition = self._layout.partition_of(row[3], row[4])
+        return self._put(partition, row[4].encode(), row[8], headers_of(row, self._source))
+
+    def _marker(self, partition: TopicPartition, marked: int) -> Any:
+        return self._put(partition, MARKER_KEY, MARKER_VALUE, marker_headers(marked))
+
+    def _put(self, partition: TopicPartition, key: bytes, value: bytes, headers: Any) -> Any:
+        record = self._producer.send(partition.topic, value, key, headers, partition.partition)
+        return record.add_errback(self.discard)
+
+    def _next_offsets(self, acknowledged: Iterable[Any]) -> dict[str, int]:
+        offsets: dict[str, int] = {}
+        for record in acknowledged:
+            shard = self._layout.shard(record.topic_partition)
+            if record.offset < offsets.get(shard, 0):
+                raise RecordsLost(f"offset {record.offset} of {shard} was given twice")
+            offsets[shard] = record.offset + 1
+        return offsets

@@ -1,0 +1,215 @@
+"""Carries the event store's log into Kafka: in order of position, nothing missing, first occurrences in order.
+
+One relay leads, any number stand by. The leader sends, waits for the acknowledgements, and only then moves the
+checkpoint, so whoever takes over repeats a little and skips nothing. Each consumer meets events again and knows
+them by their revision. docs/adr/0007-kafka-as-the-log.md says what was measured and rejected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from adapters.kafka.clients import administering
+from adapters.kafka.cloud_events import Row
+from adapters.kafka.layout import Layout
+from adapters.kafka.outbox import Outbox, RecordsLost, open_outbox
+from adapters.kafka.relay_session import Checkpoint, RelaySession, relay_session
+from adapters.kafka.topics import TopicsRefused, check_topics, end_offsets
+from adapters.postgres.pool import Pool, connection
+from domain.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+
+STAND_BY_S = 0.5
+"""How often a relay that stands by tries to take the lead."""
+CHUNK = 500
+"""Events sent between two checkpoints at most."""
+MARK_S = 0.25
+"""The least time between two markers of a partition."""
+_POLL_S = (0.005, 0.25)
+_AGAIN_S = (0.2, 5.0)
+_GRACE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStanding:
+    """How far the log is in Kafka. `lag_s` is the age of the oldest event that is not there yet."""
+
+    position: int
+    lag_events: int
+    lag_s: float
+
+
+async def relay_standing(pool: Pool) -> RelayStanding:
+    """Return how far the relay is, whichever process leads. Raises Unavailable."""
+    async with connection(pool) as conn:
+        cursor = await conn.execute(
+            """
+            SELECT r.position, coalesce((SELECT max(notification_id) FROM stored_events), 0) - r.position,
+                coalesce(extract(epoch FROM clock_timestamp() - (
+                    SELECT recorded_at FROM stored_events e WHERE e.notification_id = r.position + 1
+                )), 0)::float8
+            FROM kafka_relay r
+            """
+        )
+        [(position, behind, seconds)] = await cursor.fetchall()
+    return RelayStanding(position, max(behind, 0), max(seconds, 0.0))
+
+
+class Relay:
+    """One process's relay; `leading` says whether it is the one that sends."""
+
+    def __init__(self, serving_conninfo: str, bootstrap: str) -> None:
+        self._conninfo = serving_conninfo
+        self._bootstrap = bootstrap
+        self._stopping = asyncio.Event()
+        self.leading = False
+
+    async def run(self) -> None:
+        """Lead or stand by until cancelled; then finish what is in hand, and give up the lead.
+
+        Postgres and Kafka may go away and come back: it begins again at the checkpoint, and says so.
+        """
+        self._stopping.clear()
+        working = asyncio.create_task(self._work())
+        try:
+            await asyncio.shield(working)
+        except asyncio.CancelledError:
+            self._stopping.set()
+            await asyncio.wait([working], timeout=_GRACE_S)
+            raise
+        finally:
+            while not working.done():
+                working.cancel()
+                await asyncio.wait([working], timeout=1.0)
+
+    async def _work(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                async with relay_session(self._conninfo) as session:
+                    await self._stand_by(session)
+                    await self._lead(session)
+            except (Unavailable, TopicsRefused, RecordsLost) as error:
+                failures = 1 if time.monotonic() - began > _AGAIN_S[1] else failures + 1
+                wait_s = min(_AGAIN_S[0] * 2 ** min(failures, 10), _AGAIN_S[1]) * random.uniform(0.5, 1)  # noqa: S311
+                log.warning(
+                    "relay.begins_again",
+                    error=str(error),
+                    cause=repr(error.__cause__),
+                    failures=failures,
+                    retry_s=wait_s,
+                )
+                await self._pause(wait_s)
+
+    async def _stand_by(self, session: RelaySession) -> None:
+        told = False
+        while not self._stopping.is_set() and not await session.take_lead():
+            if not told:
+                log.info("relay.stands_by")
+                told = True
+            await self._pause(STAND_BY_S)
+
+    async def _lead(self, session: RelaySession) -> None:
+        if self._stopping.is_set():
+            return
+        layout = await session.layout()
+        checkpoint = await self._checked(session, layout)
+        async with self._outbox(session, layout) as sending:
+            log.info("relay.leads", position=checkpoint.position)
+            self.leading = True
+            try:
+                await session.listen()
+                await self._carry(session, sending, checkpoint)
+            finally:
+                self.leading = False
+                log.info("relay.leads_no_more")
+
+    async def _checked(self, session: RelaySession, layout: Layout) -> Checkpoint:
+        """Return the checkpoint, once Kafka is known to have what it says."""
+        checkpoint = await session.checkpoint()
+
+        def ends() -> dict[str, int]:
+            with administering(self._bootstrap) as admin:
+                check_topics(admin, layout)
+                ended = end_offsets(admin, list(layout.partitions))
+            return {layout.shard(partition): offset for partition, offset in ended.items()}
+
+        looking = asyncio.ensure_future(asyncio.to_thread(ends))
+        await session.waiting_for(looking)
+        there = looking.result()
+        if lost := [shard for shard, offset in checkpoint.offsets.items() if there.get(shard, 0) < offset]:
+            log.error("relay.records_lost", shards=lost)
+            await session.forget_groups()
+            return Checkpoint(checkpoint.position, {})
+        return checkpoint
+
+    @asynccontextmanager
+    async def _outbox(self, session: RelaySession, layout: Layout) -> AsyncGenerator[Sending]:
+        with ThreadPoolExecutor(1, "relay") as thread:
+            opening = asyncio.wrap_future(thread.submit(open_outbox, self._bootstrap, layout))
+            await session.waiting_for(opening)
+            outbox = opening.result()
+            try:
+                yield Sending(session, outbox, thread)
+            finally:
+                outbox.discard()
+                await asyncio.shield(asyncio.wrap_future(thread.submit(outbox.close)))
+
+    async def _carry(self, session: RelaySession, sending: Sending, checkpoint: Checkpoint) -> None:
+        position, offsets = checkpoint.position, dict(checkpoint.offsets)
+        marked, marked_at = 0, 0.0
+        wait_s = _POLL_S[0]
+        while not self._stopping.is_set():
+            rows, reached = await session.read(position, CHUNK)
+            mark = reached > marked and time.monotonic() - marked_at >= MARK_S
+            if not rows and reached == position and not mark:
+                await session.wait(wait_s)
+                wait_s = min(wait_s * 2, _POLL_S[1])
+                continue
+            if mark:
+                marked, marked_at = reached, time.monotonic()
+            arrived = await sending.send(rows, marked if mark else None)
+            if lost := [shard for shard, offset in arrived.items() if offset <= offsets.get(shard, 0)]:
+                raise RecordsLost(f"Kafka gave offsets anew in {', '.join(lost)}")
+            offsets |= arrived
+            if reached > position:
+                wait_s = _POLL_S[0]
+            position = reached
+            await session.move_checkpoint(position, offsets)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """The leader's outbox behind its thread, with the session kept alive while it waits."""
+
+    session: RelaySession
+    outbox: Outbox
+    thread: ThreadPoolExecutor
+
+    async def send(self, rows: list[Row], marked: int | None) -> dict[str, int]:
+        """See Outbox.send."""
+        work = asyncio.wrap_future(self.thread.submit(self.outbox.send, rows, marked))
+        try:
+            await self.session.waiting_for(work)
+        finally:
+            if not work.done():
+                self.outbox.discard()
+                await asyncio.wait([work])
+        return work.result()

@@ -1,0 +1,134 @@
+"""The relay's one Postgres session: it holds the lead, reads the log, and is the only one to move the checkpoint.
+
+The lead is an advisory lock of this session, so it ends when the session does. A leader that froze is cut off
+by the server after IDLE_S; waking up, it finds its session gone, and with it all means to move the checkpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, LiteralString, cast
+
+from psycopg.types.json import Jsonb
+
+from adapters.kafka.cloud_events import Row
+from adapters.kafka.layout import Layout, fetch_layout
+from adapters.postgres.pool import ImpatientConnection, patient_only_for_seconds, unavailable
+from domain.errors import Unavailable
+
+_LEAD: Final = 0x6265_6174_0003
+IDLE_S: Final = 3
+"""After so long without a word from us the server ends the session, and with it the lead."""
+PING_S: Final = 0.5
+_DEADLINE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything up to `position` is in Kafka, whose partitions (by shard) ended at `offsets` or later then."""
+
+    position: int
+    offsets: Mapping[str, int]
+
+
+class RelaySession:
+    """Raises Unavailable from every method once the session is gone: open another one."""
+
+    def __init__(self, connection: ImpatientConnection) -> None:
+        self._connection = connection
+
+    async def take_lead(self) -> bool:
+        """Take the lead if nobody has it; it is held until this session ends."""
+        [(taken,)] = await self._ask("SELECT pg_try_advisory_lock(%s)", [_LEAD])
+        return taken
+
+    async def listen(self) -> None:
+        """Let `wait` end early when something is appended."""
+        await self._ask("LISTEN stored_events")
+
+    async def layout(self) -> Layout:
+        """Return the topics to send to."""
+        with unavailable():
+            return await fetch_layout(self._connection)
+
+    async def checkpoint(self) -> Checkpoint:
+        """Return how far the log is in Kafka."""
+        [row] = await self._ask("SELECT position, offsets FROM kafka_relay")
+        return Checkpoint(*row)
+
+    async def move_checkpoint(self, position: int, offsets: Mapping[str, int]) -> None:
+        """Note that everything up to a position was acknowledged. It never goes back."""
+        moved = await self._ask(
+            """
+            UPDATE kafka_relay SET position = %s, offsets = %s, moved_at = now()
+            WHERE position <= %s RETURNING position
+            """,
+            [position, Jsonb(dict(offsets)), position],
+        )
+        if not moved:
+            raise Unavailable(f"the relay's checkpoint is already beyond {position}: begin again from it")
+
+    async def forget_groups(self) -> None:
+        """Take their place from all groups, since Kafka lost records: they catch up from the event store."""
+        await self._ask(
+            """
+            WITH forgotten AS (DELETE FROM kafka_groups)
+            UPDATE kafka_relay SET offsets = '{}' RETURNING position
+            """
+        )
+
+    async def read(self, after: int, limit: int) -> tuple[list[Row], int]:
+        """Return what follows a position, in order, and the position up to which that is everything.
+
+        Events without a category are those of the library's own Application: no topic carries them.
+        """
+        rows = await self._ask(
+            """
+            SELECT notification_id, originator_id, originator_version, category, partition_key, event_id, topic,
+                schema_version, state, recorded_at, actor, correlation_id, causation_id, command_id, traceparent
+            FROM stored_events WHERE notification_id > %s ORDER BY notification_id LIMIT %s
+            """,
+            [after, limit],
+        )
+        reached = rows[-1][0] if rows else after
+        return [cast(Row, row) for row in rows if row[3] is not None], reached
+
+    async def wait(self, timeout_s: float) -> None:
+        """Wait until something is appended, but no longer than this."""
+        with unavailable():
+            async for _ in self._connection.notifies(timeout=timeout_s, stop_after=1):
+                pass
+
+    async def waiting_for(self, work: asyncio.Future[Any]) -> None:
+        """Wait for other work, and keep the session alive meanwhile."""
+        while not work.done():
+            await asyncio.wait([work], timeout=PING_S)
+            if not work.done():
+                await self._ask("SELECT")
+
+    async def _ask(self, query: LiteralString, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with unavailable():
+            try:
+                async with asyncio.timeout(_DEADLINE_S):
+                    cursor = await self._connection.execute(query, parameters, binary=True)
+                    return await cursor.fetchall() if cursor.description else []
+            except TimeoutError as error:
+                raise Unavailable("Postgres did not answer in time") from error
+
+
+@asynccontextmanager
+async def relay_session(serving_conninfo: str) -> AsyncGenerator[RelaySession]:
+    """Give a session that lasts for the block. Raises Unavailable."""
+    with unavailable():
+        connection = await ImpatientConnection.connect(
+            patient_only_for_seconds(serving_conninfo), autocommit=True
+        )
+    try:
+        with unavailable():
+            await connection.execute(f"SET idle_session_timeout = '{IDLE_S}s'".encode())
+        yield RelaySession(connection)
+    finally:
+        await connection.close()

@@ -1,0 +1,180 @@
+"""One reader of a group on Kafka: its member behind a thread of its own, its group's standing in Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+from uuid import UUID
+
+import structlog
+from kafka.structs import TopicPartition
+
+from adapters.kafka.cloud_events import category_of, position_of, recorded_of
+from adapters.kafka.layout import Layout
+from adapters.kafka.member import Member, PlaceLost
+from adapters.postgres.pool import Pool, connection
+from domain.errors import NotFound, Unavailable
+from domain.log import Batch
+from domain.recorded import Recorded
+
+log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
+
+_AGAIN_S = (0.1, 5.0)
+
+
+class KafkaSubscription:
+    """See domain.log.Subscription. While Kafka is away it waits and then goes on; it never skips."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        bootstrap: str,
+        layout: Layout,
+        group: str,
+        incarnation: UUID,
+        kafka_group: str,
+        categories: frozenset[str],
+        limit: int,
+    ) -> None:
+        self._pool = pool
+        self._bootstrap = bootstrap
+        self._layout = layout
+        self._group = group
+        self._incarnation = incarnation
+        self._kafka_group = kafka_group
+        self._categories = categories
+        self._limit = limit
+        self._thread = ThreadPoolExecutor(1, f"kafka-{group}")
+        self._member: Member | None = None
+        self._polling: asyncio.Future[Any] | None = None
+        self._reached: dict[str, int] = {}
+        self._failures = 0
+
+    async def __aiter__(self) -> AsyncIterator[Batch]:
+        """See domain.log.Subscription. Raises NotFound when the group lost its place: start it anew."""
+        while True:
+            try:
+                records = await self._poll()
+            except PlaceLost as lost:
+                await self._forget_group()
+                raise NotFound(f"the consumer group {self._group} lost its place in Kafka: {lost}") from lost
+            except Unavailable as away:
+                await self._begin_again(away)
+                continue
+            self._failures = 0
+            if records and (batch := self._batch(records)):
+                yield batch
+
+    @property
+    def reached(self) -> Mapping[str, int]:
+        """See domain.log.Subscription."""
+        return dict(self._reached)
+
+    async def commit(self) -> None:
+        """See domain.log.Subscription. Waits while Kafka or Postgres is away.
+
+        Raises NotFound when the group was started anew or lost its place meanwhile: subscribe again.
+        """
+        while True:
+            try:
+                await self._check_incarnation()
+                if self._member is not None:
+                    await self._in_thread(self._member.commit)
+            except Unavailable as away:
+                log.warning("kafka_log.commit_waits", group=self._group, error=str(away))
+                await asyncio.sleep(_wait_s(1))
+            else:
+                return
+
+    async def close(self) -> None:
+        """Leave the group and end the thread; not quicker than a poll ends."""
+        closing = asyncio.ensure_future(asyncio.to_thread(self._close))
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await asyncio.wait([closing])
+            raise
+
+    def _close(self) -> None:
+        self._thread.submit(self._leave).result()
+        self._thread.shutdown()
+
+    def _leave(self) -> None:
+        if self._member is not None:
+            self._member.close()
+            self._member = None
+
+    async def _poll(self) -> Mapping[TopicPartition, list[Any]]:
+        # A poll whose caller was cancelled goes on in the thread, and what it brings must not be lost.
+        if self._polling is None:
+            self._polling = self._in_thread(self._poll_in_thread)
+        try:
+            records = await asyncio.shield(self._polling)
+        finally:
+            if self._polling.done():
+                self._polling = None
+        return records
+
+    def _poll_in_thread(self) -> Mapping[TopicPartition, list[Any]]:
+        if self._member is None:
+            topics = [topic.name for topic in self._layout.of(self._categories)]
+            self._member = Member(self._bootstrap, self._kafka_group, topics, self._limit)
+        return self._member.poll()
+
+    def _in_thread(self, call: Callable[[], _T]) -> asyncio.Future[_T]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def _batch(self, records: Mapping[TopicPartition, list[Any]]) -> Batch | None:
+        """Return the events of our categories; None when even the markers tell nothing new."""
+        events: list[Recorded] = []
+        reached: dict[str, int] = {}
+        for partition, some in records.items():
+            shard = self._layout.shard(partition)
+            for record in some:
+                category = category_of(record.headers)
+                if category in self._categories:
+                    events.append(recorded_of(record.key, record.value, record.headers))
+                position = position_of(record.headers)
+                # After a repetition positions go back; what was shown stays shown.
+                if position > self._reached.get(shard, 0):
+                    self._reached[shard] = reached[shard] = position
+        return Batch(tuple(events), reached) if events or reached else None
+
+    async def _begin_again(self, away: Unavailable) -> None:
+        self._failures += 1
+        wait_s = _wait_s(self._failures)
+        log.warning(
+            "kafka_log.begins_again",
+            group=self._group,
+            error=str(away),
+            failures=self._failures,
+            retry_s=wait_s,
+        )
+        await self._in_thread(self._leave)
+        await asyncio.sleep(wait_s)
+
+    async def _check_incarnation(self) -> None:
+        async with connection(self._pool) as conn:
+            cursor = await conn.execute(
+                "SELECT 1 FROM kafka_groups WHERE name = %s AND incarnation = %s",
+                [self._group, self._incarnation],
+            )
+            if await cursor.fetchone() is None:
+                raise NotFound(f"the consumer group {self._group} was started anew: subscribe again")
+
+    async def _forget_group(self) -> None:
+        async with connection(self._pool) as conn:
+            await conn.execute(
+                "DELETE FROM kafka_groups WHERE name = %s AND incarnation = %s",
+                [self._group, self._incarnation],
+            )
+        log.error("kafka_log.place_lost", group=self._group)
+
+
+def _wait_s(failures: int) -> float:
+    return min(_AGAIN_S[0] * 2 ** min(failures, 10), _AGAIN_S[1]) * random.uniform(0.5, 1.0)  # noqa: S311

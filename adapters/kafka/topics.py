@@ -1,0 +1,142 @@
+"""Creates the topics, as part of `beatledger migrate`, and notes them in Postgres.
+
+The number of a topic's partitions is for ever: with another one, keys would move and their order be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from kafka.protocol.consumer.offsets import OffsetSpec
+from kafka.structs import TopicPartition
+
+from adapters.kafka.clients import administering
+from adapters.kafka.layout import SUBJECTS, Layout, Topic
+from adapters.postgres.cannot_start import CannotStart
+
+NAMESPACE = "beatledger"
+PARTITIONS = 4
+RETENTION = timedelta(days=7)
+"""How long Kafka keeps events. It is no archive: whoever was away longer catches up from the event store."""
+
+
+class TopicsRefused(CannotStart):
+    """The topics that are there are not ones this installation could use."""
+
+
+def create_topics(
+    owner_conninfo: str,
+    bootstrap: str,
+    namespace: str = NAMESPACE,
+    partitions: int = PARTITIONS,
+    replication: int = 1,
+    retention: timedelta = RETENTION,
+) -> tuple[str, ...]:
+    """Create the topics that are missing, and note the layout of all in Postgres.
+
+    Returns the names of those created now. After the migrations, as the owner role; blocks.
+    Raises TopicsRefused, Unavailable (no Kafka), psycopg.Error.
+    """
+    wanted = {subject: f"{namespace}.{subject}" for subject in sorted(set(SUBJECTS.values()))}
+    with administering(bootstrap) as admin, psycopg.connect(owner_conninfo) as connection:
+        # One migration at a time, by the lock of the table it writes.
+        connection.execute("LOCK TABLE kafka_topics IN EXCLUSIVE MODE")
+        noted = _noted(connection)
+        _refuse_foreign(admin, wanted, noted, partitions)
+        there = _described(admin, wanted.values())
+        missing = [name for name in wanted.values() if name not in there]
+        configs = {
+            "retention.ms": str(int(retention.total_seconds() * 1000)),
+            "cleanup.policy": "delete",
+            "min.insync.replicas": "2" if replication > 2 else "1",
+        }
+        settings = {
+            "num_partitions": partitions,
+            "replication_factor": replication,
+            "configs": configs,
+        }
+        if missing:
+            admin.create_topics(dict.fromkeys(missing, settings), wait_for_metadata=True)
+        _note(connection, admin, wanted)
+    return tuple(missing)
+
+
+def check_topics(admin: Any, layout: Layout) -> None:
+    """Raise TopicsRefused unless the topics are those of the last migration."""
+    there = _described(admin, [topic.name for topic in layout.topics])
+    cluster_id = _cluster_id(admin)
+    for topic in layout.topics:
+        if topic.cluster_id != cluster_id:
+            raise TopicsRefused(
+                f"this Kafka is cluster {cluster_id}, the topics are in {topic.cluster_id}: "
+                "run `beatledger migrate` if Kafka was set up anew, else correct its address"
+            )
+        if there.get(topic.name, (None, 0)) != (topic.topic_id, topic.partitions):
+            raise TopicsRefused(
+                f"the topic {topic.name} is missing or another one than before: run `beatledger migrate`"
+            )
+
+
+def end_offsets(admin: Any, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    """Return the offset that the next record of each partition will get."""
+    ends = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
+    return {partition: end.offset for partition, end in ends.items()}
+
+
+def _refuse_foreign(
+    admin: Any, wanted: Mapping[str, str], noted: Mapping[str, Topic], partitions: int
+) -> None:
+    cluster_id = _cluster_id(admin)
+    for name, (topic_id, count) in _described(admin, wanted.values()).items():
+        known = noted.get(name)
+        ours = known is not None and (known.cluster_id, known.topic_id) == (cluster_id, topic_id)
+        if not ours and any(
+            end_offsets(admin, [TopicPartition(name, number) for number in range(count)]).values()
+        ):
+            raise TopicsRefused(
+                f"the topic {name} holds records that did not come from this event store: "
+                "use another namespace, or delete it"
+            )
+        if count != partitions:
+            raise TopicsRefused(
+                f"the topic {name} has {count} partitions, not {partitions}: this can't be changed, "
+                "since keys would move to other partitions and lose their order"
+            )
+
+
+def _described(admin: Any, names: Any) -> dict[str, tuple[UUID, int]]:
+    """Return id and number of partitions of those topics that are there."""
+    return {
+        topic["name"]: (UUID(str(topic["topic_id"])), len(topic["partitions"]))
+        for topic in admin.describe_topics(list(names))
+        if not topic["error_code"]
+    }
+
+
+def _cluster_id(admin: Any) -> str:
+    return str(admin.describe_cluster()["cluster_id"])
+
+
+def _noted(connection: psycopg.Connection[Any]) -> dict[str, Topic]:
+    rows = connection.execute("SELECT subject, name, partitions, topic_id, cluster_id FROM kafka_topics")
+    return {row[1]: Topic(*row) for row in rows.fetchall()}
+
+
+def _note(connection: psycopg.Connection[Any], admin: Any, wanted: Mapping[str, str]) -> None:
+    cluster_id = _cluster_id(admin)
+    there = _described(admin, wanted.values())
+    with closing(connection.cursor()) as cursor:
+        cursor.executemany(
+            """
+            INSERT INTO kafka_topics (subject, name, topic_id, partitions, cluster_id)
+            VALUES (%s, %s, %s, %s, %s)
+            ON CONFLICT (subject) DO UPDATE SET name = excluded.name, topic_id = excluded.topic_id,
+                partitions = excluded.partitions, cluster_id = excluded.cluster_id
+            """,
+            [(subject, name, *there[name], cluster_id) for subject, name in wanted.items()],
+        )
