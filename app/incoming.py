@@ -25,12 +25,14 @@ def private_folder(parent: Path) -> Generator[Path]:
             _remove_if_left(left)
         own = Path(tempfile.mkdtemp(prefix="process-", dir=parent))
         lock = _lock(own)
+        files = own / "files"
+        files.mkdir()
     except OSError as error:
         raise CannotStart(f"the folder {parent} can't be used: {error.strerror}") from error
     assert lock is not None
     with lock:
         try:
-            yield own
+            yield files
         finally:
             shutil.rmtree(own, ignore_errors=True)
 
@@ -44,7 +46,7 @@ def _remove_if_left(folder: Path) -> None:
 
 def _lock(folder: Path) -> BinaryIO | None:
     """Return the open, locked file of a folder; None when another process holds it."""
-    lock = (folder / ".lock").open("ab")
+    lock = (folder / "lock").open("ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -116,7 +116,7 @@ def _rows(access: Access | OwnPostgres, *more: str) -> dict[str, int]:
 
 
 def _files(folder: Path) -> int:
-    return sum(path.is_file() and path.name != ".lock" for path in folder.rglob("*"))
+    return sum(path.is_file() and path.name != "lock" for path in folder.rglob("*"))
 
 
 @asynccontextmanager

@@ -293,4 +293,4 @@ async def test_uploads_under_one_key_at_once_are_one_track(idle: House, client: 
     )
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["track_id"] for answer in answers}) == 1
-    assert not list(idle.folder.incoming.iterdir())
+    assert not list(idle.ports.incoming.iterdir())
