@@ -6,6 +6,7 @@ import asyncio
 import re
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import httpx2
