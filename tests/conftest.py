@@ -19,6 +19,17 @@ from tests.servers.postgres import (
 from tests.servers.s3 import S3Server, running_s3
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep in one of pytest-xdist's workers what shares a whole installation: each takes seconds to start."""
+    for item in items:
+        path = item.path.relative_to(Path(__file__).parent)
+        if path.parts[0] == "e2e" and not item.get_closest_marker("xdist_group"):
+            place = path.parent if path.parent.name == "rest" else path
+            profile = "distributed" if "[distributed" in item.name else "embedded"
+            item.add_marker(pytest.mark.xdist_group(f"{place} {profile}"))
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
