@@ -12,8 +12,8 @@ from adapters.audio.analyser import ChildAnalyser
 from adapters.kafka.layout import load_layout
 from adapters.kafka.log import KafkaLog
 from adapters.kafka.relay import Relay
-from adapters.mongo.client import make_client
 from adapters.mongo.documents import MongoDocuments
+from adapters.mongo.server import MongoServer
 from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.append_queue import AppendQueue
 from adapters.postgres.event_store import PostgresEventStore
@@ -36,7 +36,7 @@ async def distributed(settings: Distributed) -> AsyncGenerator[Ports]:
     conninfo = settings.database_url.get_secret_value()
     queue = AppendQueue(conninfo)
     analyser = ChildAnalyser(settings.analysis_workers, cap_s=settings.max_audio_minutes * 60)
-    mongo = make_client(settings.mongo_url.get_secret_value())
+    mongo = MongoServer(settings.mongo_url.get_secret_value())
     try:
         with private_folder(settings.data_dir / "incoming") as incoming:
             async with migrated_pool(settings) as pool:
@@ -44,7 +44,7 @@ async def distributed(settings: Distributed) -> AsyncGenerator[Ports]:
                     events=PostgresEventStore(queue, pool),
                     log=KafkaLog(pool, settings.kafka_bootstrap, await load_layout(pool)),
                     snapshots=PostgresSnapshots(pool),
-                    documents=MongoDocuments(mongo.get_default_database(), VIEWS),
+                    documents=MongoDocuments(mongo, VIEWS),
                     jobs=PostgresJobQueue(pool),
                     accounts=PostgresAccounts(pool),
                     artefacts=S3Artefacts(settings.artefacts_url),

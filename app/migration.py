@@ -6,8 +6,8 @@ import asyncio
 
 from adapters.artefacts.s3 import S3Artefacts
 from adapters.kafka.topics import create_topics
-from adapters.mongo.client import make_client
 from adapters.mongo.documents import MongoDocuments
+from adapters.mongo.server import MongoServer
 from adapters.postgres.access import Access
 from adapters.postgres.cannot_start import CannotStart
 from adapters.postgres.data_folder import DataFolder
@@ -54,9 +54,9 @@ def migrate_servers(settings: Migration) -> tuple[str, ...]:
 
 
 async def _prepare_readers(settings: Migration) -> None:
-    mongo = make_client(settings.mongo_url.get_secret_value())
+    mongo = MongoServer(settings.mongo_url.get_secret_value())
     try:
-        await MongoDocuments(mongo.get_default_database(), VIEWS).ensure_indexes(VIEWS)
+        await MongoDocuments(mongo, VIEWS).ensure_indexes(VIEWS)
     finally:
         await mongo.close()
     try:

@@ -16,10 +16,10 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 
 from adapters.mongo.bodies import encoded, packed, unpacked
-from adapters.mongo.client import unavailable
 from adapters.mongo.document_indexes import EXPIRES, PARKED, expiry_index
 from adapters.mongo.document_queries import count_filter, find_filter, unexpired
-from adapters.mongo.generations import Fields, MongoGenerations
+from adapters.mongo.generations import MongoGenerations
+from adapters.mongo.server import Fields
 from domain.errors import Unavailable
 from projections.documents import (
     Change,
@@ -46,8 +46,8 @@ class MongoDocuments(MongoGenerations):
     async def get_many(self, generation: Generation, ids: Collection[str]) -> dict[str, Stored]:
         """See DocumentStore."""
         wanted = {"_id": {"$in": list(ids)}, **unexpired(generation)}
-        with unavailable():
-            return {row["_id"]: _stored(row) async for row in self._documents(generation).find(wanted)}
+        rows = await self._ask(self._documents(generation).find(wanted).to_list())
+        return {row["_id"]: _stored(row) for row in rows}
 
     async def write(
         self,
@@ -64,12 +64,11 @@ class MongoDocuments(MongoGenerations):
         changed = [_compare_and_set(change) for change in changes]
         documents = self._documents(generation)
         await self._check_living(generation)
-        with unavailable():
-            if entered:
-                await _bulk(documents, entered)
-            lost = await self._write_changes(documents, changes, changed) if changed else frozenset[str]()
-            if watermarks and not lost:
-                await self._mark(generation, watermarks)
+        if entered:
+            await self._bulk(documents, entered)
+        lost = await self._write_changes(documents, changes, changed) if changed else frozenset[str]()
+        if watermarks and not lost:
+            await self._mark(generation, watermarks)
         return lost
 
     async def put_expiring(
@@ -78,11 +77,10 @@ class MongoDocuments(MongoGenerations):
         """See DocumentStore."""
         rows = [_put(id, {"body": packed(body), EXPIRES: expires_at}) for id, body in documents.items()]
         into = self._documents(Generation(collection, 0))
-        with unavailable():
-            # Each time: it costs nothing when it is there, and a database may have been emptied.
-            await into.create_indexes([expiry_index()])
-            if rows:
-                await _bulk(into, rows)
+        # Each time: it costs nothing when it is there, and a database may have been emptied.
+        await self._ask(into.create_indexes([expiry_index()]))
+        if rows:
+            await self._bulk(into, rows)
 
     async def find(
         self,
@@ -94,20 +92,17 @@ class MongoDocuments(MongoGenerations):
     ) -> list[Found]:
         """See DocumentStore."""
         filter, order = find_filter(generation, where, sort, after)
-        with unavailable():
-            cursor = self._documents(generation).find(filter, {"body": 1}).sort(order).limit(limit)
-            return [_found(row, sort) async for row in cursor]
+        cursor = self._documents(generation).find(filter, {"body": 1}).sort(order).limit(limit)
+        return [_found(row, sort) for row in await self._ask(cursor.to_list())]
 
     async def count(self, generation: Generation, where: Sequence[Condition]) -> int:
         """See DocumentStore."""
-        with unavailable():
-            return await self._documents(generation).count_documents(count_filter(generation, where))
+        return await self._ask(self._documents(generation).count_documents(count_filter(generation, where)))
 
     async def parked(self, generation: Generation) -> list[Stored]:
         """See DocumentStore."""
-        with unavailable():
-            cursor = self._documents(generation).find({PARKED: {"$exists": True}})
-            return [_stored(row) async for row in cursor.sort([(PARKED, 1), ("_id", 1)])]
+        cursor = self._documents(generation).find({PARKED: {"$exists": True}})
+        return [_stored(row) for row in await self._ask(cursor.sort([(PARKED, 1), ("_id", 1)]).to_list())]
 
     async def sweep(self) -> None:
         """Do nothing: MongoDB removes what has expired, and until then it is not found."""
@@ -116,12 +111,27 @@ class MongoDocuments(MongoGenerations):
         self, documents: AsyncCollection[Fields], changes: Sequence[Change], operations: list[ReplaceOne[Any]]
     ) -> frozenset[str]:
         """Write documents by compare-and-set; returns the ids of those that lost."""
-        refused, inserted = await _bulk(documents, operations)
+        refused, inserted = await self._bulk(documents, operations)
         # What was thought there and is not has been inserted: take it back, it lost like any other.
         vanished = [changes[i].after for i in inserted if changes[i].before.handled]
         for after in vanished:
-            await documents.delete_one({"_id": after.id, "seen": after.seen, "handled": after.handled})
+            mine = {"_id": after.id, "seen": after.seen, "handled": after.handled}
+            await self._ask(documents.delete_one(mine))
         return frozenset([*(changes[i].after.id for i in refused), *(after.id for after in vanished)])
+
+    async def _bulk(
+        self, documents: AsyncCollection[Fields], operations: Sequence[ReplaceOne[Any]]
+    ) -> tuple[list[int], list[int]]:
+        """Do all of them; returns the numbers of those that met a duplicate id, and of those that inserted.
+
+        Raises Unavailable or Unwritable, and then some of them may be written.
+        """
+        try:
+            result = (await self._ask(documents.bulk_write(operations, ordered=False))).bulk_api_result
+        except BulkWriteError as error:
+            result = error.details
+        _raise_worse(result["writeErrors"], result["writeConcernErrors"])
+        return [e["index"] for e in result["writeErrors"]], [u["index"] for u in result["upserted"]]
 
 
 def _compare_and_set(change: Change) -> ReplaceOne[Any]:
@@ -142,21 +152,6 @@ def _compare_and_set(change: Change) -> ReplaceOne[Any]:
 def _put(id: str, fields: Fields) -> ReplaceOne[Any]:
     document = {"_id": packed(id), "seen": 0, "handled": 0, "listed": True, **fields}
     return ReplaceOne({"_id": id}, encoded(document), upsert=True)
-
-
-async def _bulk(
-    collection: AsyncCollection[Fields], operations: Sequence[ReplaceOne[Any]]
-) -> tuple[list[int], list[int]]:
-    """Do all of them; returns the numbers of those that met a duplicate id, and of those that inserted.
-
-    Raises Unavailable or Unwritable, and then some of them may be written.
-    """
-    try:
-        result = (await collection.bulk_write(operations, ordered=False)).bulk_api_result
-    except BulkWriteError as error:
-        result = error.details
-    _raise_worse(result["writeErrors"], result["writeConcernErrors"])
-    return [e["index"] for e in result["writeErrors"]], [u["index"] for u in result["upserted"]]
 
 
 def _raise_worse(errors: Iterable[Fields], concerns: Sequence[Fields]) -> None:

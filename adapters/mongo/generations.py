@@ -10,26 +10,25 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pymongo
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
 from adapters.mongo.bodies import unpacked, written_name
-from adapters.mongo.client import unavailable
 from adapters.mongo.control import Entries, begin, drop, follow, listed, switch
 from adapters.mongo.document_indexes import view_indexes
+from adapters.mongo.server import Fields, MongoServer
 from projections.documents import Generation, GenerationGone, Standing
 from projections.view import View
 
-Fields = dict[str, Any]
 R = TypeVar("R")
 
 INDEXING_S = 60.0
 """The longest wait for an index over documents that are there."""
 
+_NO_CONTROL: Fields = {"revision": 0, "generations": {}}
 _LIVING = {"$in": ["building", "following", "serving"]}
 
 
@@ -39,9 +38,10 @@ class MongoGenerations:
     `views` tells which indexes a new generation gets before anything is written to it.
     """
 
-    def __init__(self, database: AsyncDatabase[Fields], views: Sequence[View]) -> None:
-        self._database = database
-        self._control = database["view_generations"]
+    def __init__(self, server: MongoServer, views: Sequence[View]) -> None:
+        self._ask = server.ask
+        self._database = server.database
+        self._control = server.database["view_generations"]
         self._views = {view.name: view for view in views}
 
     async def ensure_indexes(self, views: Sequence[View]) -> None:
@@ -88,15 +88,14 @@ class MongoGenerations:
     async def drop_retired(self, older_than_s: float) -> None:
         """See DocumentStore. Also drops what a late writer made anew of a generation that is gone."""
         before = datetime.now(UTC) - timedelta(seconds=older_than_s)
-        with unavailable():
-            # First what is there, then what belongs to a generation: one begun in between is in neither.
-            there = await self._database.list_collection_names()
-            for view in [control["_id"] async for control in self._control.find({}, {"_id": 1})]:
-                left = await self._change(view, partial(drop, before))
-                for name in there:
-                    prefix, _, number = name.rpartition("_")
-                    if prefix == view and number.isdecimal() and number not in left:
-                        await self._database.drop_collection(name)
+        # First what is there, then what belongs to a generation: one begun in between is in neither.
+        there = await self._ask(self._database.list_collection_names())
+        for control in await self._ask(self._control.find({}, {"_id": 1}).to_list()):
+            left = await self._change(control["_id"], partial(drop, before))
+            for name in there:
+                prefix, _, number = name.rpartition("_")
+                if prefix == control["_id"] and number.isdecimal() and number not in left:
+                    await self._ask(self._database.drop_collection(name))
 
     def _documents(self, generation: Generation) -> AsyncCollection[Fields]:
         """Return a generation's collection; number 0 is that of documents which no event tells of."""
@@ -112,39 +111,35 @@ class MongoGenerations:
         """Move watermarks of a living generation forward, in one update. Raises GenerationGone."""
         entry = f"generations.{generation.number}"
         reached = {f"{entry}.watermarks.{written_name(shard)}": at for shard, at in watermarks.items()}
-        result = await self._control.update_one(
-            {"_id": generation.view, f"{entry}.state": _LIVING}, {"$max": reached, "$inc": {"revision": 1}}
-        )
+        living = {"_id": generation.view, f"{entry}.state": _LIVING}
+        moved = self._control.update_one(living, {"$max": reached, "$inc": {"revision": 1}})
+        result = await self._ask(moved)
         if not result.matched_count:
             raise _gone(generation)
 
     async def _index(self, generation: Generation, view: View | None) -> None:
-        with unavailable():
-            await self._documents(generation).create_indexes(view_indexes(view))
+        await self._ask(self._documents(generation).create_indexes(view_indexes(view)))
 
     async def _entries(self, view: str) -> Entries:
-        with unavailable():
-            control = await self._control.find_one({"_id": view})
+        control = await self._ask(self._control.find_one({"_id": view}))
         return control["generations"] if control else {}
 
     async def _change(self, view: str, change: Callable[[Entries], R]) -> R:
         """Let `change` work on a view's generations and write them back; again, when another was faster."""
         while True:
-            with unavailable():
-                control = await self._control.find_one({"_id": view}) or {"revision": 0, "generations": {}}
-                entries = deepcopy(control["generations"])
-                answer = change(entries)
-                if entries == control["generations"] or await self._replace(view, control, entries):
-                    return answer
+            control = await self._ask(self._control.find_one({"_id": view})) or _NO_CONTROL
+            entries = deepcopy(control["generations"])
+            answer = change(entries)
+            if entries == control["generations"] or await self._replace(view, control, entries):
+                return answer
 
     async def _replace(self, view: str, control: Fields, entries: Entries) -> bool:
         revision = control["revision"]
         after = {"_id": view, "revision": revision + 1, "generations": entries}
         try:
             # Only the first is inserted: a database that was emptied meanwhile must stay empty.
-            result = await self._control.replace_one(
-                {"_id": view, "revision": revision}, after, upsert=revision == 0
-            )
+            before = {"_id": view, "revision": revision}
+            result = await self._ask(self._control.replace_one(before, after, upsert=revision == 0))
         except DuplicateKeyError:
             return False
         return result.matched_count > 0 or result.upserted_id is not None

@@ -225,6 +225,31 @@ async def test_conditions_choose_documents(
     assert await store.count(songs, where) == len(expected)
 
 
+async def test_texts_are_compared_by_code_point_and_searched_letter_by_letter(
+    store: DocumentStore, songs: Generation
+) -> None:
+    titles = ["B", "a", "a b", "é", "(b.c)*", "ab\\d", "BC%_", "x\ny"]
+    await store.write(songs, [new(title, title=title) for title in titles])
+    assert await ids(store, songs) == sorted(titles)
+    for text in ["b.c", "b", "B", "(", "\\d", "%_", " ", "\n", "É", "a|B", "^a"]:
+        assert await ids(store, songs, Contains("title", text)) == [t for t in sorted(titles) if text in t]
+
+
+async def test_numbers_are_compared_by_value_whichever_way_they_are_written(
+    store: DocumentStore, songs: Generation
+) -> None:
+    """And among equals a page goes on by id, in either direction."""
+    numbers = {"a": 90, "b": 90.0, "c": 2**40, "d": -1, "e": 90, "f": float(2**40), "g": None}
+    await store.write(songs, [new(id, bpm=bpm) for id, bpm in numbers.items()])
+    assert await ids(store, songs, Equals("bpm", 90)) == ["a", "b", "e"]
+    assert await ids(store, songs, Equals("bpm", float(2**40))) == ["c", "f"]
+    for descending, expected in [(False, "gdabecf"), (True, "fcebadg")]:
+        place, seen = None, ""
+        while page := await store.find(songs, (), Sort("bpm", "number", descending), place, 2):
+            seen, place = seen + "".join(f.place.id for f in page), page[-1].place
+        assert seen == expected
+
+
 @pytest.mark.parametrize(
     ("sort", "expected"),
     [

@@ -1,4 +1,4 @@
-"""Every find of the track list goes through an index, whichever way it is sorted, wherever a page begins."""
+"""Postgres: every find of the track list goes through an index, whichever way it is sorted or paged."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import pytest
 
 from adapters.postgres.access import Access
 from adapters.postgres.document_queries import find_statement
+from domain.errors import Unavailable
 from projections.documents import Between, Condition, Differs, Equals, Generation, Has, Place, Sort
 from projections.track_list import TRACK_LIST
+from projections.view import View
 from tests.servers.postgres import TestServer
-from tests.servers.read_models import read_models
+from tests.servers.read_models import open_read_side, read_models
 
 SERVED = Generation("track_list", 1)
 LIVE = Differs("status", "archived")
@@ -87,3 +89,15 @@ def test_a_filter_that_chooses_few_is_answered_by_an_index(
     assert "Seq Scan" not in shown, shown
     conditions = [line for line in shown.splitlines() if "Index Cond" in line]
     assert any("body ->" in line for line in conditions), shown
+
+
+@pytest.mark.anyio
+async def test_indexes_that_are_missing_are_told(rows: Access) -> None:
+    """No serving process may make them."""
+    async with open_read_side(rows) as side:
+        await side.store.ensure_indexes([TRACK_LIST])
+        other = View(
+            "others", 1, TRACK_LIST.categories, TRACK_LIST.apply, fields={"n": "number"}, indexes=(("n",),)
+        )
+        with pytest.raises(Unavailable, match="migrate"):
+            await side.store.ensure_indexes([TRACK_LIST, other])

@@ -12,7 +12,6 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import uuid
 from collections.abc import Generator
@@ -55,32 +54,27 @@ class MongoServer:
 
 
 class OwnMongo:
-    """A private server on a fixed port whose files survive, for a test that kills, pauses or restarts it."""
+    """A private server that keeps its port and its files, for a test that kills, pauses or restarts it."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "stand-in.mv"
-        self._port = _free_port()
-        self._process: subprocess.Popen[str] | None = None
+        self._process, self._port = _start(0, self._file)
         self.url = f"mongodb://127.0.0.1:{self._port}/own"
 
     def start(self) -> None:
         """Start it (again), with what it has acknowledged before."""
-        self._process, _ = _start(self._port, self._file)
+        self._process, self._port = _start(self._port, self._file)
 
     def kill(self) -> None:
         """SIGKILL."""
-        if self._process:
-            self.resume()
-            _kill(self._process)
+        _kill(self._process)
 
     def pause(self) -> None:
         """SIGSTOP: connections stay open, nothing answers any more."""
-        assert self._process
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """SIGCONT."""
-        assert self._process
         self._process.send_signal(signal.SIGCONT)
 
 
@@ -108,7 +102,6 @@ def running_mongo() -> Generator[MongoServer]:
 def own_mongo_server(folder: Path) -> Generator[OwnMongo]:
     """Give a private server that is running, and end it whatever the test did to it."""
     own = OwnMongo(folder)
-    own.start()
     try:
         yield own
     finally:
@@ -166,8 +159,3 @@ def _installed() -> Path:
             subprocess.run(compile_, cwd=unfinished, check=True)
             unfinished.rename(folder)
     return folder
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])

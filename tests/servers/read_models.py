@@ -13,8 +13,8 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from adapters.mongo.client import make_client
 from adapters.mongo.documents import MongoDocuments
+from adapters.mongo.server import MongoServer
 from adapters.postgres.access import Access
 from adapters.postgres.document_indexes import index_statements
 from adapters.postgres.documents import PostgresDocuments
@@ -82,11 +82,11 @@ async def open_documents(
     if mongo_url is None:
         yield PostgresDocuments(ledger.pool)
         return
-    client = make_client(mongo_url)
+    server = MongoServer(mongo_url)
     try:
-        yield MongoDocuments(client.get_default_database(), views)
+        yield MongoDocuments(server, views)
     finally:
-        await client.close()
+        await server.close()
 
 
 @asynccontextmanager
