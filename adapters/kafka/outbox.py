@@ -47,7 +47,16 @@ def open_outbox(bootstrap: str, layout: Layout) -> Outbox:
             max_block_ms=5_000,
             metrics_enabled=False,
         )
-    return Outbox(producer, layout)
+    outbox = Outbox(producer, layout)
+    try:
+        with kafka_unavailable():
+            # Known beforehand, so that no send ever waits.
+            for topic in layout.topics:
+                producer.partitions_for(topic.name)
+    except BaseException:
+        outbox.close()
+        raise
+    return outbox
 
 
 class Outbox:
@@ -69,7 +78,7 @@ class Outbox:
             if marked is not None:
                 sent += [self._marker(partition, marked) for partition in self._layout.partitions]
             return self._next_offsets(record.get(DELIVERY_S + 5) for record in sent)
-        except KafkaError as error:
+        except (KafkaError, RuntimeError) as error:  # RuntimeError: of a client that is closed
             self.discard()
             raise Unavailable(f"Kafka did not take a record: {error!r}") from error
 
