@@ -1,8 +1,8 @@
-"""Sends events to Kafka in order, all or up to the first failure: after one, this producer sends nothing more.
+"""Sends events to Kafka in order, all or up to the first failure: after one, a producer sends nothing more.
 
 Left alone, kafka-python goes on with the next records of a partition after it has given one up. The first
-occurrences of a key's events would then be out of order, with one missing in between. So the first record that
-fails shuts the sender, from within its own thread, before it takes the next batch.
+occurrences of a key's events would then be out of order, with one missing in between. So the first record
+that fails shuts the sender, from within its own thread, before it takes the next batch.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ class Outbox:
         self._source = f"/{layout.namespace}"
 
     def send(self, rows: Sequence[Row], marked: int | None) -> dict[str, int]:
-        """Send events in this order, then the marker `marked` to every partition; return when all have arrived.
+        """Send events in this order, then the marker `marked` to every partition; wait until all arrived.
 
-        Returns the next offset of each shard that got something. Raises Unavailable: discard it and begin again
-        after the last acknowledgement; RecordsLost.
+        Returns the next offset of each shard that got something. Raises Unavailable: discard it and begin
+        again after the last acknowledgement; RecordsLost.
         """
         try:
             sent = [self._event(row) for row in rows]

@@ -1,8 +1,8 @@
-"""Carries the event store's log into Kafka: in order of position, nothing missing, first occurrences in order.
+"""Carries the event store's log into Kafka: by position, nothing missing, first occurrences in order.
 
-One relay leads, any number stand by. The leader sends, waits for the acknowledgements, and only then moves the
-checkpoint, so whoever takes over repeats a little and skips nothing. Each consumer meets events again and knows
-them by their revision. docs/adr/0007-kafka-as-the-log.md says what was measured and rejected.
+One relay leads, any number stand by. The leader sends, waits for the acknowledgements, and only then moves
+the checkpoint, so whoever takes over repeats a little and skips nothing. Each consumer meets events again and
+knows them by their revision. docs/adr/0007-kafka-as-the-log.md says what was measured and rejected.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The relay's one Postgres session: it holds the lead, reads the log, and is the only one to move the checkpoint.
+"""The relay's one Postgres session: it holds the lead, reads the log, and alone moves the checkpoint.
 
-The lead is an advisory lock of this session, so it ends when the session does. A leader that is silent for
-SILENT_S is frozen, and who stands by has its session ended: waking up, it finds it gone, and with it all means
-to move the checkpoint. (`idle_session_timeout` did not do: the server was busy sending NOTIFYs to a client that
-did not take them, and looked at no timer.)
+The lead is an advisory lock of this session, so it ends when the session does. A leader silent for SILENT_S
+is frozen, and who stands by has its session ended: waking up, it finds it gone, and with it all means to move
+the checkpoint. (`idle_session_timeout` did not do: the server was busy sending NOTIFYs to a client that did
+not take them, and looked at no timer.)
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _DEADLINE_S: Final = SILENT_S
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Everything up to `position` is in Kafka, whose partitions (by shard) ended at `offsets` or later then."""
+    """Everything up to `position` is in Kafka, whose shards ended at `offsets` or later then."""
 
     position: int
     offsets: Mapping[str, int]
@@ -100,8 +100,9 @@ class RelaySession:
         """
         rows = await self._ask(
             """
-            SELECT notification_id, originator_id, originator_version, category, partition_key, event_id, topic,
-                schema_version, state, recorded_at, actor, correlation_id, causation_id, command_id, traceparent
+            SELECT notification_id, originator_id, originator_version, category, partition_key, event_id,
+                topic, schema_version, state, recorded_at, actor, correlation_id, causation_id, command_id,
+                traceparent
             FROM stored_events WHERE notification_id > %s ORDER BY notification_id LIMIT %s
             """,
             [after, limit],

@@ -1,4 +1,4 @@
-"""Real Kafka brokers for the tests: one for the whole run, and private ones to kill; or BEATLEDGER_TEST_KAFKA.
+"""Real Kafka for the tests: one broker for the whole run, private ones to kill; or BEATLEDGER_TEST_KAFKA.
 
 Kafka comes from Maven, once, into a cache folder. The broker of the run is shared by all of pytest-xdist's
 workers: the first one that needs it starts a guardian, `python -m tests.servers.kafka FOLDER PID`, which
