@@ -8,18 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any
+from socket import socket
+from typing import Any, ClassVar
 
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import KafkaNetSocket
 
 from domain.errors import Unavailable
 
 CONNECT_MS = 3_000
 """The longest wait for the first broker that answers."""
 
-_PATIENCE: dict[str, Any] = {
+
+class _ClosedSockets(KafkaNetSocket):
+    """A direct connection whose socket is closed when it fails: kafka-python leaves it to the collector."""
+
+    SCHEMES: ClassVar = ["closed-sockets"]
+
+    async def sock_connect(self, net: Any, sock: socket, sockaddr: Any, timeout_at: Any = None) -> Any:
+        """Connect."""
+        try:
+            return await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
+        except BaseException:
+            sock.close()
+            raise
+
+
+_SETTINGS: dict[str, Any] = {
+    "proxy_url": f"{_ClosedSockets.SCHEMES[0]}://",  # a proxy's class is the one way in
     "bootstrap_timeout_ms": CONNECT_MS,
     "reconnect_backoff_ms": 50,
     "reconnect_backoff_max_ms": 500,
@@ -38,7 +56,7 @@ def connect(make: Callable[..., object], bootstrap: str, **settings: Any) -> Any
         return begun[-1]
 
     try:
-        return make(bootstrap_servers=bootstrap.split(","), kafka_client=begin, **{**_PATIENCE, **settings})
+        return make(bootstrap_servers=bootstrap.split(","), kafka_client=begin, **{**_SETTINGS, **settings})
     except BaseException:
         for client in begun:
             client.close()

@@ -5,9 +5,10 @@ in UTF-8. Attributes beyond the specification's are extensions, named in its alp
 Recorded is lost: `recorded_of(*record_of(row))` is what the event store gives.
 
 Between the events stand markers: records with the header `beatledger_reached` and no `ce_` header, which say
-that everything of this log up to a position has been sent to this partition. **Foreign consumers skip records
-without `ce_specversion`.** They tell a reader of a quiet partition how far the log is. They are few and small,
-all have the same key and a value that is not null, so retention and compaction treat them as any other record.
+that everything of this log up to a position has been sent to this partition. **Foreign consumers skip
+records without `ce_specversion`.** They tell a reader of a quiet partition how far the log is. They are few
+and small, all have the same key and a value that is not null, so retention and compaction treat them as any
+other record.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which topics there are, and which partition carries which key: known from Postgres, so it needs no Kafka.
 
-docs/contracts.md names the topics. A shard of the log port is a partition; its name has no dot, since document
-stores use it in paths.
+docs/contracts.md names the topics. A shard of the log port is a partition; its name has no dot, since
+document stores use it in paths.
 """
 
 from __future__ import annotations

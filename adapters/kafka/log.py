@@ -1,4 +1,4 @@
-"""The log port over Kafka: a group is a consumer group of Kafka, a shard a partition. Implements domain.log.Log.
+"""The log port over Kafka: a group is a consumer group, a shard a partition. Implements domain.log.Log.
 
 A group started anew is another group for Kafka, with a name of its own that Postgres knows: so it can begin
 while members of before are still at work, and these can commit nothing that concerns it. A group whose place
@@ -14,7 +14,8 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
 
-from kafka.errors import NoError, RetriableError
+from kafka import errors
+from kafka.errors import NoError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from adapters.kafka.clients import administering
@@ -22,7 +23,7 @@ from adapters.kafka.layout import Layout
 from adapters.kafka.subscription import KafkaSubscription
 from adapters.kafka.topics import end_offsets
 from adapters.postgres.pool import Pool, connection
-from domain.errors import NotFound, Unavailable
+from domain.errors import NotFound
 from domain.log import Offsets
 
 _PATIENCE_S = 10.0
@@ -40,7 +41,7 @@ class KafkaLog:
     async def subscribe(
         self, group: str, categories: Collection[str], limit: int = 500
     ) -> AsyncGenerator[KafkaSubscription]:
-        """See domain.log.Log. Raises NotFound for a group that was never started or lost its place, Unavailable.
+        """See domain.log.Log. Raises NotFound for a group never started or that lost its place, Unavailable.
 
         While Kafka is away its batches wait, and go on when it is back.
         """
@@ -130,7 +131,7 @@ def _patiently(ask: Callable[[], None]) -> None:
     while True:
         try:
             return ask()
-        except RetriableError:
+        except errors.RetriableError:  # pyright: ignore[reportAttributeAccessIssue] - new in version 3
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)

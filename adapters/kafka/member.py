@@ -46,7 +46,11 @@ _NOT_OURS_ANY_MORE = (
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
-_PLACE_LOST = (NoOffsetForPartitionError, OffsetOutOfRangeError, errors.LogTruncationError)
+_PLACE_LOST = (
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    errors.LogTruncationError,  # pyright: ignore[reportAttributeAccessIssue] - new in version 3
+)
 
 
 class PlaceLost(Exception):
@@ -71,7 +75,7 @@ class Member(ConsumerRebalanceListener):
                 max_poll_records=limit,
                 max_poll_interval_ms=POLL_INTERVAL_S * 1000,
                 session_timeout_ms=SESSION_S * 1000,
-                heartbeat_interval_ms=SESSION_S * 300,
+                heartbeat_interval_ms=SESSION_S * 100,
                 request_timeout_ms=10_000,
                 fetch_max_wait_ms=500,
                 fetch_max_bytes=_FETCH_BYTES,

@@ -1,8 +1,8 @@
-"""Sends events to Kafka in order, all or up to the first failure: after one, this producer sends nothing more.
+"""Sends events to Kafka in order, all or up to the first failure: after one, a producer sends nothing more.
 
 Left alone, kafka-python goes on with the next records of a partition after it has given one up. The first
-occurrences of a key's events would then be out of order, with one missing in between. So the first record that
-fails shuts the sender, from within its own thread, before it takes the next batch.
+occurrences of a key's events would then be out of order, with one missing in between. So the first record
+that fails shuts the sender, from within its own thread, before it takes the next batch.
 """
 
 from __future__ import annotations
@@ -47,7 +47,16 @@ def open_outbox(bootstrap: str, layout: Layout) -> Outbox:
             max_block_ms=5_000,
             metrics_enabled=False,
         )
-    return Outbox(producer, layout)
+    outbox = Outbox(producer, layout)
+    try:
+        with kafka_unavailable():
+            # Known beforehand, so that no send ever waits.
+            for topic in layout.topics:
+                producer.partitions_for(topic.name)
+    except BaseException:
+        outbox.close()
+        raise
+    return outbox
 
 
 class Outbox:
@@ -59,17 +68,17 @@ class Outbox:
         self._source = f"/{layout.namespace}"
 
     def send(self, rows: Sequence[Row], marked: int | None) -> dict[str, int]:
-        """Send events in this order, then the marker `marked` to every partition; return when all have arrived.
+        """Send events in this order, then the marker `marked` to every partition; wait until all arrived.
 
-        Returns the next offset of each shard that got something. Raises Unavailable: discard it and begin again
-        after the last acknowledgement; RecordsLost.
+        Returns the next offset of each shard that got something. Raises Unavailable: discard it and begin
+        again after the last acknowledgement; RecordsLost.
         """
         try:
             sent = [self._event(row) for row in rows]
             if marked is not None:
                 sent += [self._marker(partition, marked) for partition in self._layout.partitions]
             return self._next_offsets(record.get(DELIVERY_S + 5) for record in sent)
-        except KafkaError as error:
+        except (KafkaError, RuntimeError) as error:  # RuntimeError: of a client that is closed
             self.discard()
             raise Unavailable(f"Kafka did not take a record: {error!r}") from error
 

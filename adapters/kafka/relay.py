@@ -1,8 +1,8 @@
-"""Carries the event store's log into Kafka: in order of position, nothing missing, first occurrences in order.
+"""Carries the event store's log into Kafka: by position, nothing missing, first occurrences in order.
 
-One relay leads, any number stand by. The leader sends, waits for the acknowledgements, and only then moves the
-checkpoint, so whoever takes over repeats a little and skips nothing. Each consumer meets events again and knows
-them by their revision. docs/adr/0007-kafka-as-the-log.md says what was measured and rejected.
+One relay leads, any number stand by. The leader sends, waits for the acknowledgements, and only then moves
+the checkpoint, so whoever takes over repeats a little and skips nothing. Each consumer meets events again and
+knows them by their revision. docs/adr/0007-kafka-as-the-log.md says what was measured and rejected.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -84,7 +84,7 @@ class Relay:
             await asyncio.shield(working)
         except asyncio.CancelledError:
             self._stopping.set()
-            await asyncio.wait([working], timeout=_GRACE_S)
+            await _patiently(working)
             raise
         finally:
             while not working.done():
@@ -212,4 +212,13 @@ class Sending:
             if not work.done():
                 self.outbox.discard()
                 await asyncio.wait([work])
+                work.exception()
         return work.result()
+
+
+async def _patiently(working: asyncio.Task[None]) -> None:
+    """Give it its time to end, though we are told again and again meanwhile."""
+    deadline = time.monotonic() + _GRACE_S
+    while not working.done() and time.monotonic() < deadline:
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([working], timeout=deadline - time.monotonic())

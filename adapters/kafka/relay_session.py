@@ -1,7 +1,9 @@
-"""The relay's one Postgres session: it holds the lead, reads the log, and is the only one to move the checkpoint.
+"""The relay's one Postgres session: it holds the lead, reads the log, and alone moves the checkpoint.
 
-The lead is an advisory lock of this session, so it ends when the session does. A leader that froze is cut off
-by the server after IDLE_S; waking up, it finds its session gone, and with it all means to move the checkpoint.
+The lead is an advisory lock of this session, so it ends when the session does. A leader silent for SILENT_S
+is frozen, and who stands by has its session ended: waking up, it finds it gone, and with it all means to move
+the checkpoint. (`idle_session_timeout` did not do: the server was busy sending NOTIFYs to a client that did
+not take them, and looked at no timer.)
 """
 
 from __future__ import annotations
@@ -20,15 +22,15 @@ from adapters.postgres.pool import ImpatientConnection, patient_only_for_seconds
 from domain.errors import Unavailable
 
 _LEAD: Final = 0x6265_6174_0003
-IDLE_S: Final = 3
-"""After so long without a word from us the server ends the session, and with it the lead."""
-PING_S: Final = 0.5
-_DEADLINE_S: Final = 5.0
+SILENT_S: Final = 3.0
+"""A leader asks something more often than this, or is taken for frozen."""
+_PING_S: Final = 0.5
+_DEADLINE_S: Final = SILENT_S
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Everything up to `position` is in Kafka, whose partitions (by shard) ended at `offsets` or later then."""
+    """Everything up to `position` is in Kafka, whose shards ended at `offsets` or later then."""
 
     position: int
     offsets: Mapping[str, int]
@@ -41,8 +43,19 @@ class RelaySession:
         self._connection = connection
 
     async def take_lead(self) -> bool:
-        """Take the lead if nobody has it; it is held until this session ends."""
+        """Take the lead if nobody has it; it is held until this session ends. A frozen leader loses it."""
         [(taken,)] = await self._ask("SELECT pg_try_advisory_lock(%s)", [_LEAD])
+        if not taken:
+            await self._ask(
+                """
+                SELECT pg_terminate_backend(a.pid)
+                FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+                WHERE l.locktype = 'advisory' AND l.classid = %s AND l.objid = %s AND l.granted
+                AND a.datname = current_database()
+                AND a.state_change < clock_timestamp() - make_interval(secs => %s)
+                """,
+                [_LEAD >> 32, _LEAD & 0xFFFF_FFFF, SILENT_S],
+            )
         return taken
 
     async def listen(self) -> None:
@@ -87,8 +100,9 @@ class RelaySession:
         """
         rows = await self._ask(
             """
-            SELECT notification_id, originator_id, originator_version, category, partition_key, event_id, topic,
-                schema_version, state, recorded_at, actor, correlation_id, causation_id, command_id, traceparent
+            SELECT notification_id, originator_id, originator_version, category, partition_key, event_id,
+                topic, schema_version, state, recorded_at, actor, correlation_id, causation_id, command_id,
+                traceparent
             FROM stored_events WHERE notification_id > %s ORDER BY notification_id LIMIT %s
             """,
             [after, limit],
@@ -105,7 +119,7 @@ class RelaySession:
     async def waiting_for(self, work: asyncio.Future[Any]) -> None:
         """Wait for other work, and keep the session alive meanwhile."""
         while not work.done():
-            await asyncio.wait([work], timeout=PING_S)
+            await asyncio.wait([work], timeout=_PING_S)
             if not work.done():
                 await self._ask("SELECT")
 
@@ -127,8 +141,6 @@ async def relay_session(serving_conninfo: str) -> AsyncGenerator[RelaySession]:
             patient_only_for_seconds(serving_conninfo), autocommit=True
         )
     try:
-        with unavailable():
-            await connection.execute(f"SET idle_session_timeout = '{IDLE_S}s'".encode())
         yield RelaySession(connection)
     finally:
         await connection.close()

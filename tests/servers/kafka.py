@@ -1,4 +1,4 @@
-"""Real Kafka brokers for the tests: one for the whole run, and private ones to kill; or BEATLEDGER_TEST_KAFKA.
+"""Real Kafka for the tests: one broker for the whole run, private ones to kill; or BEATLEDGER_TEST_KAFKA.
 
 Kafka comes from Maven, once, into a cache folder. The broker of the run is shared by all of pytest-xdist's
 workers: the first one that needs it starts a guardian, `python -m tests.servers.kafka FOLDER PID`, which
@@ -122,7 +122,8 @@ class Broker:
         self._format()
 
     def _format(self) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # A leading dash would be taken for an option.
+        cluster = base64.urlsafe_b64encode(b"k" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         command = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c")
         done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL)
         if done.returncode:

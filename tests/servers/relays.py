@@ -7,13 +7,19 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
-from adapters.kafka.layout import load_layout
+from kafka import KafkaConsumer
+from kafka.structs import TopicPartition
+
+from adapters.kafka.cloud_events import category_of, position_of, recorded_of
+from adapters.kafka.layout import Layout, load_layout
 from adapters.kafka.log import KafkaLog
 from adapters.kafka.relay import Relay, relay_standing
 from adapters.kafka.topics import create_topics
 from adapters.postgres.access import Access
+from domain.recorded import Recorded
 from projections.named_tasks import end
 from tests.servers.ledgers import Ledger
 from tests.servers.postgres import OwnPostgres
@@ -49,6 +55,54 @@ async def relayed(ledger: Ledger, within_s: float = 30) -> None:
     async with asyncio.timeout(within_s):
         while (await relay_standing(ledger.pool)).lag_events:
             await asyncio.sleep(0.01)
+
+
+async def whole_log(ledger: Ledger) -> list[Recorded]:
+    """Return everything in the event store."""
+    return await ledger.store.read_log(limit=1_000_000)
+
+
+def records_in(bootstrap: str, layout: Layout) -> dict[TopicPartition, list[Any]]:
+    """Return everything in Kafka, as any consumer sees it."""
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="none", enable_auto_commit=False)
+    try:
+        partitions = list(layout.partitions)
+        ends = consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        consumer.seek_to_beginning()
+        found: dict[TopicPartition, list[Any]] = {partition: [] for partition in partitions}
+        while any(consumer.position(partition) < end for partition, end in ends.items()):
+            for partition, records in consumer.poll(200).items():
+                found[partition] += records
+        return found
+    finally:
+        consumer.close()
+
+
+async def holds_the_log(ledger: Ledger, bootstrap: str) -> int:
+    """Assert that Kafka holds the event store's log: nothing missing, each event in its partition, first
+    occurrences in order, no marker that promises too much. Returns how many records are repetitions."""
+    layout = await load_layout(ledger.pool)
+    found = await asyncio.to_thread(records_in, bootstrap, layout)
+    expected: dict[TopicPartition, list[int]] = {partition: [] for partition in layout.partitions}
+    log = await whole_log(ledger)
+    for event in log:
+        expected[layout.partition_of(event.category, event.partition_key)].append(event.position)
+    repeated = 0
+    for partition, records in found.items():
+        first: list[int] = []
+        for record in records:
+            position = position_of(record.headers)
+            if category_of(record.headers) is None:
+                due = [p for p in expected[partition] if p <= position]
+                assert first[: len(due)] == due, f"a marker says {position} too early"
+            elif position in first:
+                repeated += 1
+            else:
+                first.append(position)
+                assert recorded_of(record.key, record.value, record.headers) == log[position - 1]
+        assert first == expected[partition]
+    return repeated
 
 
 async def start_relay(serving: str, bootstrap: str) -> asyncio.subprocess.Process:
