@@ -1,7 +1,7 @@
 """The distributed profile, end to end over a real Kafka: relay, catch-up, and from a command to its document.
 
-`python -m bench.distributed` prints the tables of docs/benchmarks-distributed.md. Each role is a process of its
-own, as in production, but the documents are JSONB in Postgres: no real MongoDB is at hand here.
+`python -m bench.distributed` prints the tables of docs/benchmarks-distributed.md. Each role is a process of
+its own, as in production, but the documents are JSONB in Postgres: no real MongoDB is at hand here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One process of the distributed benchmark: `python -m bench.distributed_process ROLE CONNINFO KAFKA`.
 
-The product's own loops (relay or projector), but with the documents in Postgres: no real MongoDB is at hand, and
-its stand-in scans.
+The product's own loops (relay or projector), but with the documents in Postgres: no real MongoDB is at hand,
+and its stand-in scans.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ has none, or one that Kafka no longer has, it is an error (`auto_offset_reset=no
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -36,6 +37,8 @@ POLL_MS = 100
 SESSION_S = 10
 """After so long without a sign of life a member's partitions go to others."""
 POLL_INTERVAL_S = 300
+LOST_S = 3 * SESSION_S
+"""After so long without an answer a member is given up, and another one joins."""
 _COMMIT_MS = 2_000
 _CLOSE_MS = 1_000
 _FETCH_BYTES = 8_000_000
@@ -92,6 +95,8 @@ class Member(ConsumerRebalanceListener):
 
     def poll(self) -> dict[TopicPartition, list[Any]]:
         """Return the records that are there, at most `limit`, by partition. Raises PlaceLost."""
+        if self._silent_s() > LOST_S:
+            raise Unavailable(f"{self._group} has heard nothing of its group for {LOST_S} s")
         with kafka_unavailable():
             try:
                 records = self._consumer.poll(POLL_MS)
@@ -116,6 +121,18 @@ class Member(ConsumerRebalanceListener):
         """Leave the group, so that others take over at once."""
         with suppress(KafkaError):
             self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
+
+    def _silent_s(self) -> float:
+        """Return for how long a member that has joined had no answer to its signs of life.
+
+        After an outage kafka-python's heartbeat may wait for ever for an answer that is lost: the group goes
+        on without us, and our polls spin. There is no public way to see that.
+        """
+        coordinator: Any = self._consumer._coordinator  # pyright: ignore[reportPrivateUsage]
+        heartbeat = coordinator.heartbeat
+        if not coordinator.stable():
+            return 0.0
+        return time.monotonic() - max(heartbeat.last_receive, heartbeat.last_reset)
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Forget what was handed out of these: a commit could undo that of their next owner."""
