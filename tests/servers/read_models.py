@@ -158,7 +158,7 @@ async def stored(side: ReadSide, view: str, stream: UUID) -> Stored:
     return (await side.store.get_many(standing.generation, [str(stream)]))[str(stream)]
 
 
-async def until(true: Callable[[], Awaitable[bool]], deadline_s: float = 10.0) -> None:
+async def until(true: Callable[[], Awaitable[bool]], deadline_s: float = 60.0) -> None:
     """Wait until it holds. Raises AssertionError at the deadline."""
     end = time.monotonic() + deadline_s
     while not await true():
