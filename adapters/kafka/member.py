@@ -37,6 +37,7 @@ POLL_MS = 100
 SESSION_S = 10
 """After so long without a sign of life a member's partitions go to others."""
 POLL_INTERVAL_S = 300
+SILENT_S = 3
 LOST_S = 3 * SESSION_S
 """After so long without an answer a member is given up, and another one joins."""
 _COMMIT_MS = 2_000
@@ -95,11 +96,16 @@ class Member(ConsumerRebalanceListener):
 
     def poll(self) -> dict[TopicPartition, list[Any]]:
         """Return the records that are there, at most `limit`, by partition. Raises PlaceLost."""
-        if self._silent_s() > LOST_S:
+        silent_s, wait_ms = self._silent_s(), POLL_MS
+        if silent_s > LOST_S:
             raise Unavailable(f"{self._group} has heard nothing of its group for {LOST_S} s")
+        if silent_s > SILENT_S:
+            # With a heartbeat overdue kafka-python does not wait, it spins.
+            time.sleep(POLL_MS / 1000)
+            wait_ms = 0
         with kafka_unavailable():
             try:
-                records = self._consumer.poll(POLL_MS)
+                records = self._consumer.poll(wait_ms)
             except _PLACE_LOST as lost:
                 raise PlaceLost(repr(lost)) from lost
         for partition, some in records.items():
@@ -125,8 +131,8 @@ class Member(ConsumerRebalanceListener):
     def _silent_s(self) -> float:
         """Return for how long a member that has joined had no answer to its signs of life.
 
-        After an outage kafka-python's heartbeat may wait for ever for an answer that is lost: the group goes
-        on without us, and our polls spin. There is no public way to see that.
+        After an outage kafka-python's heartbeat may wait for ever for an answer that is lost, and the group
+        goes on without us. There is no public way to see that.
         """
         coordinator: Any = self._consumer._coordinator  # pyright: ignore[reportPrivateUsage]
         heartbeat = coordinator.heartbeat
