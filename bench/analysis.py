@@ -23,6 +23,7 @@ from analysis.descriptors import describe
 from analysis.onset import onset_function
 from analysis.pipeline import analyse
 from analysis.result import Preset, Settings
+from analysis.sound import heard
 from analysis.spectrum import SAMPLE_RATE, Floats
 from analysis.synth import synthesise
 from analysis.tracker import to_ms, track
@@ -32,7 +33,7 @@ Tracker = Callable[[AnnotatedSong], NDArray[np.float64]]
 
 
 def _ours(samples: Floats, preset: Preset) -> NDArray[np.float64]:
-    return to_ms(track(onset_function(describe(samples).mel), preset)) / 1000.0
+    return to_ms(track(onset_function(describe(heard(samples)).mel), preset)) / 1000.0
 
 
 def _librosa(song: AnnotatedSong) -> NDArray[np.float64]:
@@ -46,7 +47,7 @@ def trackers() -> dict[str, Tracker]:
     found: dict[str, Tracker] = {
         "ours, preset": lambda song: _ours(song.samples, song.preset),
         "ours, auto": lambda song: _ours(song.samples, "auto"),
-        "aubio.tempo": lambda song: aubio_trackers.tempo_beats(song.samples) / 1000.0,
+        "aubio.tempo": lambda song: aubio_trackers.tempo_beats(heard(song.samples)) / 1000.0,
     }
     if find_spec("librosa"):
         found["librosa"] = _librosa
