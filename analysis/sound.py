@@ -55,4 +55,5 @@ def heard(samples: Floats) -> Sound:
 def _centred_blocks(samples: Floats, offset: np.float32) -> Iterator[Floats]:
     for start in range(0, len(samples), _BLOCK_SAMPLES):
         block = samples[start : start + _BLOCK_SAMPLES] - offset
-        yield np.pad(block, (0, -len(block) % _PEAK_SAMPLES))
+        missing = -len(block) % _PEAK_SAMPLES
+        yield np.pad(block, (0, missing)) if missing else block
