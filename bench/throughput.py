@@ -7,13 +7,10 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +19,7 @@ import soundfile
 from adapters.audio.analyser import ChildAnalyser
 from analysis.result import Analysed, Settings
 from analysis.synth import synthesise
+from bench import peers
 
 SECONDS = 240.0
 RATE = 44_100
@@ -123,23 +121,14 @@ async def tracks_per_minute(song: Path, workers: int) -> None:
     print(f"| {workers} | {60 * TRACKS / wall:.0f} | {cpu / TRACKS:.2f} | {whole_cores:.0f} |")
 
 
-def against_librosa(samples: np.ndarray, ours_s: float) -> None:
-    """Print the ratio to librosa's tracker alone, decoding left out for it; it is in no lock file of ours."""
-    if find_spec("librosa") is None:
-        print("\nlibrosa is not installed (it is in no lock file): `pip install librosa` for the ratio.")
-        return
-    import librosa
-
-    track: Callable[[], object] = lambda: librosa.beat.beat_track(y=samples, sr=22_050)  # noqa: E731
-    track()
-    least = math.inf
-    for _ in range(RUNS):
-        began = time.process_time()
-        track()
-        least = min(least, time.process_time() - began)
-    print(
-        f"\nlibrosa {librosa.__version__}, its tracker alone: {least:.2f} s CPU; ours with decoding and the"
-    )
+def against_librosa(ours_s: float) -> None:
+    """Print the ratio to librosa's tracker alone, decoding left out for it."""
+    with peers.started("librosa") as librosa:
+        if librosa is None:
+            return
+        samples = synthesise("rock", 118, SECONDS, sample_rate=librosa.peer.rate).samples
+        least = min(librosa.beats(samples)[1] for _ in range(RUNS))
+    print(f"\nlibrosa {librosa.version}, its tracker alone: {least:.2f} s CPU; ours with decoding and the")
     print(f"full map: {ours_s:.2f} s, {ours_s / least:.2f} times that.")
 
 
@@ -154,7 +143,7 @@ def main() -> None:
         print("| children | by the clock | s CPU a track | with cores of their own |\n|---|---|---|---|")
         for workers in (1, 2):
             asyncio.run(tracks_per_minute(song, workers))
-        against_librosa(synthesise("rock", 118, SECONDS, sample_rate=22_050).samples, whole)
+        against_librosa(whole)
 
 
 if __name__ == "__main__":
