@@ -63,9 +63,8 @@ class _Chains:
         start = 0
         while start < len(local):
             period = periods[start]
-            nearest, furthest = _reachable(period)
+            nearest, furthest, penalty = _predecessors(period, self._tightness)
             end = min(start + nearest, len(local))
-            penalty = _penalty(furthest, nearest, period, self._tightness)
             first = self._reach + start - furthest
             candidates = windows[first : first + end - start, : len(penalty)]
             gains = np.subtract(candidates, penalty, out=scratch[: end - start, : len(penalty)])
@@ -76,24 +75,21 @@ class _Chains:
 
     def _predecessor(self, frame: int) -> int:
         """Return the frame of the beat before this one, -1 where the chain begins."""
-        period = float(self._period[frame])
-        nearest, furthest = _reachable(period)
+        nearest, furthest, penalty = _predecessors(float(self._period[frame]), self._tightness)
         at = self._reach + frame
-        penalty = _penalty(furthest, nearest, period, self._tightness)
         gains = self._total[at - furthest : at - nearest + 1] - penalty
         best = int(gains.argmax())
         return frame - furthest + best if gains[best] > 0.0 else -1
 
 
-def _reachable(period: float) -> tuple[int, int]:
-    """Return how far back the nearest and the furthest predecessor may be."""
-    return max(round(period / 2), 1), round(2 * period)
-
-
 @lru_cache(maxsize=512)
-def _penalty(furthest: int, nearest: int, period: float, tightness: float) -> Doubles:
-    """Return tightness · ln²(distance / period) from the furthest to the nearest predecessor."""
-    return tightness * np.log(np.arange(furthest, nearest - 1, -1) / period) ** 2
+def _predecessors(period: float, tightness: float) -> tuple[int, int, Doubles]:
+    """Return how far back the nearest and the furthest predecessor may be, and what each of them costs.
+
+    The cost is tightness · ln²(distance / period), the furthest one's first.
+    """
+    nearest, furthest = max(round(period / 2), 1), round(2 * period)
+    return nearest, furthest, tightness * np.log(np.arange(furthest, nearest - 1, -1) / period) ** 2
 
 
 def _between_frames(local: Doubles, beats: NDArray[np.intp]) -> Doubles:
