@@ -12,12 +12,15 @@ from analysis.smoothing import gaussian
 from analysis.spectrum import Floats
 from analysis.tempo import Doubles
 
+_FURTHEST = 1.6
+
 
 def track_beats(onsets: Floats, periods: Doubles, tightness: float) -> Doubles:
     """Return beat times in frames (Ellis 2007, with a period that varies).
 
     Each frame's score is its onset strength plus the best predecessor's, 0.5 to 2 periods back,
-    less tightness · ln²(distance / period).
+    less tightness · ln²(distance / period). From 1.5 periods on two steps of half the distance cost less than
+    one, so nothing is looked for beyond 1.6.
     """
     if len(onsets) == 0 or float(onsets.max()) <= 0.0:
         return np.zeros(0)
@@ -42,7 +45,7 @@ class _Chains:
     def __init__(self, local: Doubles, periods: Doubles, tightness: float) -> None:
         self._tightness = tightness
         self._tail = int(np.ceil(periods[-1] * 1.5))
-        self._reach = int(np.ceil(2 * periods.max())) + 1
+        self._reach = int(np.ceil(_FURTHEST * periods.max())) + 1
         # Frames outside score 0, so a chain begins where no predecessor is better.
         self._total = np.zeros(self._reach + len(local) + self._reach)
         self._period = np.empty(len(local))  # that of each frame's block
@@ -88,7 +91,7 @@ def _predecessors(period: float, tightness: float) -> tuple[int, int, Doubles]:
 
     The cost is tightness · ln²(distance / period), the furthest one's first.
     """
-    nearest, furthest = max(round(period / 2), 1), round(2 * period)
+    nearest, furthest = max(round(period / 2), 1), round(_FURTHEST * period)
     return nearest, furthest, tightness * np.log(np.arange(furthest, nearest - 1, -1) / period) ** 2
 
 
