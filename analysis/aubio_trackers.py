@@ -9,26 +9,21 @@ import aubio as _aubio  # a C extension without types
 import numpy as np
 
 from analysis.onset_picking import PickingRule, pick_onsets
-from analysis.spectrum import HOP, SAMPLE_RATE, WINDOW, Floats, magnitude_blocks
+from analysis.sound import Sound
+from analysis.spectrum import BLOCK_FRAMES, HOP, SAMPLE_RATE, Floats, frame_count, magnitude_blocks
 from analysis.tempo import Doubles
 
 aubio: Any = _aubio
 VERSION: str = aubio.version
 
 _WINDOW = 512
+_BINS = _WINDOW // 2 + 1
 
 
-def _hop_blocks(samples: Floats) -> tuple[Floats, Floats]:
-    """Return the samples as rows of a hop, and the last row, filled up with silence: no copy of the song."""
-    whole = len(samples) // HOP * HOP
-    rest = np.pad(samples[whole:], (0, -len(samples) % HOP))
-    return samples[:whole].reshape(-1, HOP), rest.reshape(-1, HOP)
-
-
-def tempo_beats(samples: Floats) -> Doubles:
+def tempo_beats(sound: Sound) -> Doubles:
     """Return the beats of plain `aubio.tempo`, in ms."""
-    tracker = aubio.tempo("default", WINDOW, HOP, SAMPLE_RATE)
-    times_ms = [tracker.get_last_ms() for hops in _hop_blocks(samples) for hop in hops if tracker(hop)[0]]
+    tracker = aubio.tempo("default", _WINDOW, HOP, SAMPLE_RATE)
+    times_ms = [tracker.get_last_ms() for hops in sound.hops() for hop in hops if tracker(hop)[0]]
     return np.unique(np.array(times_ms, dtype=np.float64))
 
 
@@ -40,55 +35,49 @@ class AubioCurves:
     kl: Floats
 
 
-def onset_curves(samples: Floats) -> AubioCurves:
+def onset_curves(sound: Sound) -> AubioCurves:
     """Compute both from one spectrum, that of `aubio.pvoc(512, 256)`, whose transform takes four times ours.
 
-    The first is `aubio.specdesc("hfc")` of log magnitudes, as in aubio's default onset detector. The second
-    is what `aubio.specdesc("kl")` computes (Hainsworth and Macleod 2003), in numpy at half the time; it
-    depends on the level, so the signal is levelled to an RMS of 0.1 for it. Tests hold both to aubio's own.
+    They are what `aubio.specdesc` computes: "hfc" (Masri 1996) of log magnitudes, as in aubio's default onset
+    detector, and "kl" (Hainsworth and Macleod 2003), which depends on the level, so the signal is levelled to
+    an RMS of 0.1 for it. In numpy both take half the time; tests hold them to aubio's own.
     """
-    level = float(np.sqrt(np.vdot(samples, samples) / max(len(samples), 1)))
+    count = frame_count(sound.samples)
+    curves = AubioCurves(np.empty(count, np.float32), np.empty(count, np.float32))
+    level = float(np.sqrt(sound.power.sum(dtype=np.float64) * HOP / max(len(sound.samples), 1)))
     to_level = np.float32(0.1 / max(level, 1e-9))
-    high_frequency = _HighFrequency()
-    hfc: list[float] = []
-    kl: list[Floats] = []
-    last = np.zeros((1, _WINDOW // 2 + 1), dtype=np.float32)
-    for magnitudes in magnitude_blocks(samples, _WINDOW):
+    levelled = np.zeros((BLOCK_FRAMES + 1, _BINS), np.float32)
+    scratch = np.empty((BLOCK_FRAMES, _BINS), np.float32)
+    start = 0
+    for magnitudes in magnitude_blocks(sound.samples, sound.offset, _WINDOW):
+        frames, end = len(magnitudes), start + len(magnitudes)
         magnitudes *= np.float32(_WINDOW / 4)  # aubio's are not scaled
-        hfc += high_frequency.of(magnitudes)
-        levelled = np.concatenate([last, magnitudes * to_level])
-        kl.append(_divergence(levelled[1:], levelled[:-1]))
-        last = levelled[-1:]
-    return AubioCurves(np.array(hfc, dtype=np.float32), np.concatenate(kl))
+        np.multiply(magnitudes, to_level, out=levelled[1 : frames + 1])
+        curves.kl[start:end] = _divergence(levelled[1 : frames + 1], levelled[:frames], scratch[:frames])
+        curves.hfc[start:end] = _high_frequency_content(magnitudes)
+        levelled[0] = levelled[frames]
+        start = end
+    return curves
 
 
-def _divergence(now: Floats, before: Floats) -> Floats:
-    ratio = np.add(before, np.float32(0.1))
-    np.divide(now, ratio, out=ratio)
-    ratio += np.float32(1.0)
-    return np.einsum("ij,ij->i", now, np.log(ratio, out=ratio))
+def _divergence(now: Floats, before: Floats, scratch: Floats) -> Floats:
+    """Return Σ M log(1 + M / (M of the frame before + 0.1)) of each frame."""
+    np.add(before, np.float32(0.1), out=scratch)
+    np.divide(now, scratch, out=scratch)
+    scratch += np.float32(1.0)
+    return np.einsum("ij,ij->i", now, np.log(scratch, out=scratch))
 
 
-class _HighFrequency:
-    """`aubio.specdesc("hfc")` over magnitudes that are not aubio's."""
-
-    def __init__(self) -> None:
-        self._describe = aubio.specdesc("hfc", _WINDOW)
-        self._frame = aubio.cvec(_WINDOW)
-
-    def of(self, magnitudes: Floats) -> list[float]:
-        """Return the content of each frame, on aubio's scale of log(1 + magnitude)."""
-        found: list[float] = []
-        for norm in np.log(magnitudes + np.float32(1.0)):
-            self._frame.norm = norm
-            found.append(float(self._describe(self._frame)[0]))
-        return found
+def _high_frequency_content(magnitudes: Floats) -> Floats:
+    """Return Σ (bin + 1) log(1 + M) of each frame; the magnitudes are overwritten."""
+    magnitudes += np.float32(1.0)
+    np.log(magnitudes, out=magnitudes)
+    return np.einsum("ij,j->i", magnitudes, np.arange(1, _BINS + 1, dtype=np.float32))
 
 
-def onset_times(samples: Floats, hfc: Floats) -> Doubles:
+def onset_times(sound: Sound, hfc: Floats) -> Doubles:
     """Return the onsets of aubio's default detector in ms, by its own thresholds."""
     detector = aubio.onset("default", _WINDOW, HOP, SAMPLE_RATE)
     rule = PickingRule(detector.get_threshold(), detector.get_minioi(), detector.get_delay())
-    power = np.concatenate([np.einsum("ij,ij->i", hops, hops) / HOP for hops in _hop_blocks(samples)])
-    loud = power >= 10.0 ** (detector.get_silence() / 10.0)
+    loud = sound.power[: -(-len(sound.samples) // HOP)] >= 10.0 ** (detector.get_silence() / 10.0)
     return np.array(pick_onsets(hfc[: len(loud)], loud, rule)) * (1000.0 / SAMPLE_RATE)

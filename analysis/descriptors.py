@@ -9,11 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.loudness import k_weighting
-from analysis.spectrum import WINDOW, Floats, bin_hz, magnitude_blocks, mel_filters
+from analysis.sound import Sound
+from analysis.spectrum import (
+    BLOCK_FRAMES,
+    MEL_BANDS,
+    WINDOW,
+    Floats,
+    bin_hz,
+    frame_count,
+    magnitude_blocks,
+    mel_bands,
+)
 
 DECIMATION = 4
 BANDS_HZ = {"bass": (30.0, 150.0), "mids": (150.0, 2500.0), "highs": (2500.0, 11_026.0)}
 ROLLOFF = 0.85
+_BINS = WINDOW // 2 + 1
 _GROUP_BINS = 16
 
 
@@ -33,24 +44,24 @@ class Descriptors:
     flux: Floats
 
 
-def describe(samples: Floats) -> Descriptors:
-    """Compute all descriptors of samples at 22,050 Hz, block by block."""
-    mel: list[Floats] = []
-    powers: list[Floats] = []
+def describe(sound: Sound) -> Descriptors:
+    """Compute all descriptors of a recording, block by block."""
+    count = frame_count(sound.samples)
+    mel = np.empty((count, MEL_BANDS), np.float32)
+    powers = np.empty((count, len(BANDS_HZ) + 1), np.float32)
+    buffer = np.empty((BLOCK_FRAMES, _BINS), np.float32)
+    sparse = _SparseFrames()
     spectral: list[tuple[Floats, ...]] = []
-    buffer = np.empty(0, np.float32)
-    last = np.zeros((1, WINDOW // 2 + 1), dtype=np.float32)
-    for magnitudes in magnitude_blocks(samples):  # a block is a multiple of four frames, but for the last
-        if len(buffer) < len(magnitudes):
-            buffer = np.empty_like(magnitudes)
+    start = 0
+    for magnitudes in magnitude_blocks(sound.samples, sound.offset):
+        end = start + len(magnitudes)
+        mel_bands(magnitudes, out=mel[start:end])
         power = np.square(magnitudes, out=buffer[: len(magnitudes)])
-        mel.append(magnitudes @ mel_filters())
-        powers.append(power @ _power_weights())
-        sparse = np.concatenate([last, magnitudes[::DECIMATION]])
-        spectral.append(_spectral(sparse, power[::DECIMATION] + np.float32(1e-14)))
-        last = sparse[-1:]
-    columns = [np.concatenate(column) for column in zip(*spectral, strict=True)]
-    return Descriptors(np.concatenate(mel), np.concatenate(powers), *columns)
+        np.matmul(power, _power_weights(), out=powers[start:end])
+        # A block is a multiple of four frames, but for the last.
+        spectral.append(sparse.described(magnitudes[::DECIMATION]))
+        start = end
+    return Descriptors(mel, powers, *map(np.concatenate, zip(*spectral, strict=True)))
 
 
 @cache
@@ -65,17 +76,32 @@ def _power_weights() -> Floats:
     return (np.stack(columns, axis=1) / 3.0).astype(np.float32)
 
 
-def _spectral(magnitudes: Floats, power: Floats) -> tuple[Floats, ...]:
-    """Return centroid, rolloff, flatness and flux of each frame but the first, which is the one before."""
-    now, hz = magnitudes[1:], bin_hz()
-    # Not `now @ hz`: BLAS splits that sum among its threads, and the last digit is another.
-    centroid = np.einsum("ij,j->i", now, hz) / (now.sum(axis=1) + np.float32(1e-9))
-    rise = np.subtract(now, magnitudes[:-1])
-    np.maximum(rise, 0.0, out=rise)
-    flux = np.sqrt(np.einsum("ij,ij->i", rise, rise))
-    mean = power.mean(axis=1)
-    rolloff = hz[_rolloff_bins(power)]
-    return centroid, rolloff, np.exp(np.log(power, out=rise).mean(axis=1)) / mean, flux
+class _SparseFrames:
+    """The spectral descriptors, block after block; the frame before a block is kept for its flux.
+
+    All arrays are used again: memory that is new each time takes longer than what is done with it.
+    """
+
+    def __init__(self) -> None:
+        rows = BLOCK_FRAMES // DECIMATION
+        self._frames = np.zeros((rows + 1, _BINS), np.float32)
+        self._power = np.empty((rows, _BINS), np.float32)
+        self._scratch = np.empty((rows, _BINS), np.float32)
+
+    def described(self, magnitudes: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return centroid, rolloff, flatness and flux of each frame of a block."""
+        count = len(magnitudes)
+        now, before = self._frames[1 : count + 1], self._frames[:count]
+        now[:] = magnitudes
+        power, scratch = np.square(now, out=self._power[:count]), self._scratch[:count]
+        power += np.float32(1e-14)
+        # Not `now @ bin_hz()`: BLAS splits that sum among its threads, and the last digit is another.
+        centroid = np.einsum("ij,j->i", now, bin_hz()) / (now.sum(axis=1) + np.float32(1e-9))
+        np.maximum(np.subtract(now, before, out=scratch), 0.0, out=scratch)
+        flux = np.sqrt(np.einsum("ij,ij->i", scratch, scratch))
+        flatness = np.exp(np.log(power, out=scratch).mean(axis=1)) / power.mean(axis=1)
+        self._frames[0] = now[-1]
+        return centroid, bin_hz()[_rolloff_bins(power)], flatness, flux
 
 
 def _rolloff_bins(power: Floats) -> NDArray[np.intp]:
@@ -97,5 +123,5 @@ def _rolloff_bins(power: Floats) -> NDArray[np.intp]:
 @cache
 def _up_to_group() -> Floats:
     """Return the 513 × 32 weights that sum a spectrum up to the end of each group of 16 bins."""
-    bins, groups = np.arange(WINDOW // 2 + 1)[:, None], np.arange(WINDOW // 2 // _GROUP_BINS)[None, :]
+    bins, groups = np.arange(_BINS)[:, None], np.arange(WINDOW // 2 // _GROUP_BINS)[None, :]
     return (bins < (groups + 1) * _GROUP_BINS).astype(np.float32)

@@ -23,8 +23,10 @@ def downbeats(beats_ms: Doubles, mel: Floats) -> Doubles:
     if len(beats_ms) < FEWEST_BEATS:
         return beats_ms[:0]
     frames = np.clip(np.round(beats_ms * FRAME_RATE / 1000.0).astype(np.intp), 0, len(mel) - 1)
-    log_mel = np.log(1.0 + mel * np.float32(1000.0 / max(float(mel.max()), 1e-12)))
-    summed = np.concatenate([np.zeros((1, mel.shape[1])), np.cumsum(log_mel, axis=0, dtype=np.float64)])
+    log_mel = mel * np.float32(1000.0 / max(float(mel.max()), 1e-12))
+    log_mel += np.float32(1.0)
+    np.log(log_mel, out=log_mel)
+    summed = _sums_before(log_mel, frames)
     signs = (
         _change(summed, frames, 1),
         _change(summed, frames, BEATS_PER_BAR),
@@ -36,19 +38,25 @@ def downbeats(beats_ms: Doubles, mel: Floats) -> Doubles:
     return beats_ms[int(np.argmax(phases)) :: BEATS_PER_BAR]
 
 
+def _sums_before(log_mel: Floats, frames: NDArray[np.intp]) -> Doubles:
+    """Return the sum over the frames from the first beat to each beat, beats × bands."""
+    between = np.add.reduceat(log_mel, frames, axis=0, dtype=np.float64)[:-1]
+    between[np.diff(frames) == 0] = 0.0  # there reduceat gives the frame itself
+    return np.concatenate([np.zeros((1, log_mel.shape[1])), np.cumsum(between, axis=0)])
+
+
 def _change(total: Doubles, frames: NDArray[np.intp], beats: int) -> Doubles:
     """Return the distance between the mean spectra of so many beats before and after each beat.
 
-    `total` holds the sums of all frames before each.
+    `total` holds the sums of all frames before each beat.
     """
-    index = np.arange(len(frames))
-    before = frames[np.maximum(index - beats, 0)]
-    after = frames[np.minimum(index + beats, len(frames) - 1)]
+    beat = np.arange(len(frames))
+    before, after = np.maximum(beat - beats, 0), np.minimum(beat + beats, len(frames) - 1)
 
     def mean(low: NDArray[np.intp], high: NDArray[np.intp]) -> Doubles:
-        return (total[high] - total[low]) / np.maximum(high - low, 1)[:, None]
+        return (total[high] - total[low]) / np.maximum(frames[high] - frames[low], 1)[:, None]
 
-    distance = np.linalg.norm(mean(frames, after) - mean(before, frames), axis=1)
+    distance = np.linalg.norm(mean(beat, after) - mean(before, beat), axis=1)
     distance[[0, -1]] = distance[1:-1].mean()  # the ends have nothing on one side
     return distance
 

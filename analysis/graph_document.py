@@ -81,7 +81,7 @@ def _check(edge: Edge, source: Node, target: Node) -> None:
             raise InvalidGraph(f"{where}: a {source.kind} does not contain a {target.kind}")
         if not source.start_ms <= target.start_ms <= target.end_ms <= source.end_ms:
             raise InvalidGraph(f"{where}: the part is not inside the whole")
-    elif source.kind != target.kind or source.id == target.id or target.start_ms < source.end_ms:
+    elif source.kind != target.kind or not source.start_ms < target.start_ms >= source.end_ms:
         raise InvalidGraph(f"{where}: next leads forwards in time, between stretches of one kind")
 
 

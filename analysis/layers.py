@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 from analysis.descriptors import BANDS_HZ, DECIMATION, Descriptors
 from analysis.loudness import FLOOR, loudness
+from analysis.sound import HOPS_PER_PEAK, Sound
 from analysis.spectrum import FRAME_RATE, HOP, SAMPLE_RATE, Floats
 
 _RATE_HZ = FRAME_RATE / DECIMATION
 _HOP_MS = HOP * 1000.0 / SAMPLE_RATE
-_GROUP = HOP * DECIMATION
 
 
-def layers(samples: Floats, described: Descriptors) -> dict[str, Any]:
+def layers(sound: Sound, described: Descriptors) -> dict[str, Any]:
     """Return the three layers, about 21.5 values a second each."""
     return {
         "frequency": _frequency(described.powers[:, : len(BANDS_HZ)]),
-        "dynamics": _dynamics(samples, described.powers[:, len(BANDS_HZ)]),
+        "dynamics": _dynamics(sound, described.powers[:, len(BANDS_HZ)]),
         "spectral": _spectral(described),
     }
 
@@ -38,17 +38,13 @@ def _frequency(powers: Floats) -> dict[str, Any]:
     }
 
 
-def _dynamics(samples: Floats, weighted: Floats) -> dict[str, Any]:
-    whole = len(samples) // _GROUP * _GROUP  # the rest is padded alone: no second copy of the song
-    rest = np.pad(samples[whole:], (0, -len(samples) % _GROUP))
-    groups = [part.reshape(-1, _GROUP) for part in (samples[:whole], rest)]
-    rms = np.concatenate([np.sqrt(np.einsum("ij,ij->i", part, part) / _GROUP) for part in groups])
-    peak = np.concatenate([np.maximum(part.max(axis=1), -part.min(axis=1)) for part in groups])
+def _dynamics(sound: Sound, weighted: Floats) -> dict[str, Any]:
+    rms = np.sqrt(sound.power.reshape(-1, HOPS_PER_PEAK).mean(axis=1))
     measured = loudness(weighted)
-    centre_ms = DECIMATION * _HOP_MS / 2
+    centre_ms = HOPS_PER_PEAK * _HOP_MS / 2
     return {
         "rms": _envelope("dBFS", _decibels(rms), 1, centre_ms),
-        "peak": _envelope("dBFS", _decibels(peak), 1, centre_ms),
+        "peak": _envelope("dBFS", _decibels(sound.peak), 1, centre_ms),
         "loudness": _envelope("LUFS", measured.momentary[::DECIMATION], 1),
         "integratedLufs": measured.integrated_lufs,
         "loudnessRangeLu": measured.range_lu,

@@ -23,7 +23,10 @@ class _Part(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Envelope(_Part, frozen=True):
-    """A curve sampled evenly: value i stands for the time `startMs` + i · 1000 / `rateHz`."""
+    """A curve sampled evenly: value i stands for the time `startMs` + i · 1000 / `rateHz`.
+
+    The analysis writes 22,050 / 1,024 = 21.53 values a second; the tempo curve has one.
+    """
 
     unit: str
     rate_hz: Annotated[float, Meta(gt=0)]
@@ -35,30 +38,49 @@ class Envelope(_Part, frozen=True):
 
 
 class Rhythm(_Part, frozen=True, omit_defaults=True):
-    """Beats, what is known about each, and onsets.
-
-    `beatStrength` (one a beat, 1 = the strongest: the onset function at the beat) is null for a grid made by
-    hand: without the audio it is not known. Onsets are aubio's (high-frequency content).
-    """
+    """Beats, what is known about each, and onsets."""
 
     source: Annotated[
         Literal["analysis", "override"], Meta(description="who made the grid: the tracker or a person")
     ]
-    beat_grid_ms: list[Milliseconds]
-    downbeat_ms: list[Milliseconds]
+    beat_grid_ms: Annotated[
+        list[Milliseconds],
+        Meta(
+            description="ms: the chain of onsets closest to a tempo path (Ellis 2007), on one grid where the "
+            "song is steady; or the beats a person gave"
+        ),
+    ]
+    downbeat_ms: Annotated[
+        list[Milliseconds],
+        Meta(
+            description="ms: the beats that begin a bar: every fourth, from where timbre and bass change most"
+        ),
+    ]
     beats_per_bar: Annotated[
         int | None,
         Meta(description="what the downbeats rest on: 4 is assumed, not measured; null by hand"),
     ] = None
-    beat_strength: list[Ratio] | None = None
-    onset_ms: list[Milliseconds] | None = None
+    beat_strength: Annotated[
+        list[Ratio] | None,
+        Meta(
+            description="ratio, one a beat: the top of the onset function (mel-spectral flux) within 23 ms, "
+            "over the strongest beat's; null by hand, since only the audio could tell"
+        ),
+    ] = None
+    onset_ms: Annotated[
+        list[Milliseconds] | None,
+        Meta(
+            description="ms: aubio's default detector at 22,050 Hz, window 512, hop 256: peaks of the "
+            "high-frequency content (Masri 1996) over a moving median (Brossier 2006)"
+        ),
+    ] = None
     tempo_curve: Annotated[
         Envelope | None, Meta(description="BPM: 60 s / interval between beats, median of nine, once a second")
     ] = None
 
 
 class Frequency(_Part, frozen=True):
-    """RMS amplitude in three bands, relative to the band's loudest moment.
+    """RMS amplitude in three bands, relative to the band's loudest moment, which `scale` gives.
 
     √(Σ |X(f)|² / 3 over the band): Parseval on a 1024-point Hann spectrum of the mono mix-down at 22,050 Hz
     (a full-scale sine has |X| = 1), the powers averaged over four hops of 256 samples.
@@ -76,23 +98,31 @@ class Dynamics(_Part, frozen=True):
     997 Hz is -23.01 LUFS. Content above 11 kHz is not in it.
     """
 
-    rms: Annotated[Envelope, Meta(description="dBFS of 1024 samples; a full-scale square wave is 0")]
-    peak: Annotated[Envelope, Meta(description="dBFS of the largest of 1024 samples")]
-    loudness: Annotated[Envelope, Meta(description="momentary loudness (400 ms), LUFS")]
-    integrated_lufs: Annotated[float | None, Meta(description="gated loudness of the whole; null in silence")]
+    rms: Annotated[
+        Envelope,
+        Meta(description="dBFS: 10·log10 of the mean square of 1024 samples; a full-scale square wave is 0"),
+    ]
+    peak: Annotated[Envelope, Meta(description="dBFS: 20·log10 of the largest of 1024 samples")]
+    loudness: Annotated[Envelope, Meta(description="LUFS: momentary loudness (400 ms) after EBU Tech 3341")]
+    integrated_lufs: Annotated[
+        float | None, Meta(description="LUFS: gated loudness of the whole; null in silence")
+    ]
     loudness_range_lu: Annotated[
         float | None,
-        Meta(description="EBU Tech 3342: 95th less 10th percentile of short-term loudness (3 s)"),
+        Meta(description="LU (EBU Tech 3342): 95th less 10th percentile of short-term loudness (3 s)"),
     ]
 
 
 class Spectral(_Part, frozen=True):
-    """Descriptors of every fourth 1024-point spectrum (Peeters 2004)."""
+    """Descriptors of every fourth 1024-point Hann spectrum of the mono mix-down at 22,050 Hz, hop 256.
+
+    Centroid, rolloff and flatness after Peeters 2004, flux after Dixon 2006 (half-wave rectified, L2).
+    """
 
     centroid: Annotated[Envelope, Meta(description="Hz: Σ f·|X| / Σ |X|")]
     rolloff: Annotated[Envelope, Meta(description="Hz below which 85 % of Σ |X|² lies")]
-    flatness: Annotated[Envelope, Meta(description="geometric over arithmetic mean of |X|², 0..1")]
-    flux: Annotated[Envelope, Meta(description="√Σ max(0, Δ|X|)² since the value before, 1 at its top")]
+    flatness: Annotated[Envelope, Meta(description="ratio: geometric over arithmetic mean of |X|², 0..1")]
+    flux: Annotated[Envelope, Meta(description="relative: √Σ max(0, Δ|X|)² since the value before")]
 
 
 class Layers(_Part, frozen=True, omit_defaults=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from analysis.smoothing import moving_mean
@@ -10,6 +12,8 @@ from analysis.spectrum import FRAME_RATE, Floats
 _MEAN_FRAMES = round(1.0 * FRAME_RATE)
 _RMS_FRAMES = round(8.0 * FRAME_RATE)
 _LOG_SHARE = 0.75
+_LAG = 2
+_BLOCK_FRAMES = 1024  # some 160 kB a band curve: they stay in the cache
 
 
 def onset_function(mel: Floats) -> Floats:
@@ -17,10 +21,15 @@ def onset_function(mel: Floats) -> Floats:
 
     The log part hears quiet strokes, the linear part keeps loud ones loud. Unit: local RMS (8 s).
     """
-    relative = mel / max(float(mel.max(initial=0.0)), 1e-12)
-    log_part = normalised(_flux(np.log(1.0 + 10.0 * relative)).mean(axis=1))
-    linear_part = normalised(_flux(relative).mean(axis=1))
-    return (_LOG_SHARE * log_part + (1.0 - _LOG_SHARE) * linear_part).astype(np.float32)
+    to_relative = np.float32(1.0 / max(float(mel.max(initial=0.0)), 1e-12))
+    log_part, linear_part = np.zeros(len(mel), np.float32), np.zeros(len(mel), np.float32)
+    for frames, bands in _blocks(mel):
+        linear_part[frames] = _rise(bands, bands).mean(axis=1)
+        log = _log(bands, np.float32(10.0) * to_relative)
+        log_part[frames] = _rise(log, log).mean(axis=1)
+    linear_part *= to_relative
+    mixed = _LOG_SHARE * normalised(log_part) + (1.0 - _LOG_SHARE) * normalised(linear_part)
+    return mixed.astype(np.float32)
 
 
 def superflux(mel: Floats) -> Floats:
@@ -29,21 +38,36 @@ def superflux(mel: Floats) -> Floats:
     Böck and Widmer 2013 (vibrato suppression); the median hears broadband strokes only, so it errs
     elsewhere than `onset_function`, which is why it serves as a second opinion.
     """
-    log_mel = np.log(1.0 + mel * np.float32(10.0 / max(float(mel.max(initial=0.0)), 1e-12)))
-    widest = log_mel.copy()
-    np.maximum(widest[:, 1:], log_mel[:, :-1], out=widest[:, 1:])
-    np.maximum(widest[:, :-1], log_mel[:, 1:], out=widest[:, :-1])
-    flux = np.zeros_like(log_mel)
-    np.maximum(log_mel[2:] - widest[:-2], 0.0, out=flux[2:])
-    flux.sort(axis=1)  # a fifth of np.median's time
-    middle = flux.shape[1] // 2
-    return normalised(flux[:, middle - 1 : middle + 1].mean(axis=1))
+    scale = np.float32(10.0 / max(float(mel.max(initial=0.0)), 1e-12))
+    flux, middle = np.zeros(len(mel), np.float32), mel.shape[1] // 2
+    for frames, bands in _blocks(mel):
+        log = _log(bands, scale)
+        widest = log.copy()
+        np.maximum(widest[:, 1:], log[:, :-1], out=widest[:, 1:])
+        np.maximum(widest[:, :-1], log[:, 1:], out=widest[:, :-1])
+        rise = _rise(log, widest)
+        rise.sort(axis=1)  # a fifth of np.median's time
+        flux[frames] = rise[:, middle - 1 : middle + 1].mean(axis=1)
+    return normalised(flux)
 
 
-def _flux(bands: Floats) -> Floats:
-    flux = np.zeros_like(bands)
-    np.maximum(bands[2:] - bands[:-2], 0.0, out=flux[2:])
-    return flux
+def _blocks(mel: Floats) -> Iterator[tuple[slice, Floats]]:
+    """Yield the frames of a block and their bands, the two frames before them in front."""
+    for start in range(_LAG, len(mel), _BLOCK_FRAMES):
+        frames = slice(start, min(start + _BLOCK_FRAMES, len(mel)))
+        yield frames, mel[start - _LAG : frames.stop]
+
+
+def _log(bands: Floats, scale: np.float32) -> Floats:
+    log = bands * scale
+    log += np.float32(1.0)
+    return np.log(log, out=log)
+
+
+def _rise(bands: Floats, before: Floats) -> Floats:
+    """Return how much each band has risen since two frames before."""
+    rise = bands[_LAG:] - before[:-_LAG]
+    return np.maximum(rise, 0.0, out=rise)
 
 
 def normalised(flux: Floats) -> Floats:

@@ -19,12 +19,13 @@ from analysis.downbeats import BEATS_PER_BAR, downbeats
 from analysis.layers import layers
 from analysis.metrics import FEWEST_BEATS
 from analysis.onset import onset_function
-from analysis.result import Agreement, Analysed, Settings, UnusableSamples
+from analysis.result import Agreement, Analysed, Settings
+from analysis.sound import Sound, heard
 from analysis.spectrum import HOP, SAMPLE_RATE, Floats
 from analysis.tempo import Doubles
 from analysis.tracker import to_ms, track
 
-VERSION = "1.1"
+VERSION = "1.2"
 _SILENCE = 1e-4  # -80 dB full scale
 _QUIET = 2e-3  # 54 dB below the loudest frame
 
@@ -47,33 +48,31 @@ def analyse(samples: NDArray[np.float32], settings: Settings, on_progress: Progr
 
     The same samples and settings give the same result. Raises UnusableSamples on NaN or infinity.
     """
-    if not bool(np.isfinite(samples).all()):
-        raise UnusableSamples("the audio holds NaN or infinite samples")
-    return _Run(samples, settings, on_progress).result()
+    return _Run(heard(samples), settings, on_progress).result()
 
 
 class _Run:
-    """One analysis under way: the samples, what has been found, and the time each stage took."""
+    """One analysis under way: the sound, what has been found, and the time each stage took."""
 
-    def __init__(self, samples: Floats, settings: Settings, on_progress: Progress) -> None:
-        self._duration_ms = round(len(samples) * 1000.0 / SAMPLE_RATE, 1)
-        self._samples = _centred(samples)
+    def __init__(self, sound: Sound, settings: Settings, on_progress: Progress) -> None:
+        self._duration_ms = round(len(sound.samples) * 1000.0 / SAMPLE_RATE, 1)
+        self._sound = sound
         self._settings = settings
         self._on_progress = on_progress
         self._stage_ms: dict[str, float] = {}
 
     def result(self) -> Analysed:
-        sounding = _sounding(self._samples)
+        sounding = _sounding(self._sound)
         if not bool(sounding.any()):
             return self._analysed((), (), {}, None, (SILENT,))
         with self._stage("spectrum", 0):
-            described = describe(self._samples)
+            described = describe(self._sound)
             onsets = onset_function(described.mel)
         with self._stage("beats", 20):
             beats_ms = self._beats(onsets, sounding)
         with self._stage("onsets", 40):
-            curves = aubio_trackers.onset_curves(self._samples)
-            onset_ms = aubio_trackers.onset_times(self._samples, curves.hfc)
+            curves = aubio_trackers.onset_curves(self._sound)
+            onset_ms = aubio_trackers.onset_times(self._sound, curves.hfc)
         with self._stage("agreement", 65):
             agreed = agreement(beats_ms, described.mel, curves.kl)
         with self._stage("layers", 95):
@@ -81,14 +80,14 @@ class _Run:
             bars = rhythm.rounded_ms(downbeats(np.array(beats), described.mel))
             found = {
                 "rhythm": self._rhythm(beats, bars, onsets, onset_ms),
-                **layers(self._samples, described),
+                **layers(self._sound, described),
             }
         warnings = () if agreed else (FEW_BEATS if len(beats) < FEWEST_BEATS else UNCONFIRMED,)
         return self._analysed(beats, bars, found, agreed, warnings)
 
     def _beats(self, onsets: Floats, sounding: NDArray[np.bool_]) -> Doubles:
         if self._settings.engine == "aubio":
-            return aubio_trackers.tempo_beats(self._samples)
+            return aubio_trackers.tempo_beats(self._sound)
         beats = trim_silence(track(onsets, self._settings.preset, self._settings.bpm_hint), sounding)
         beats_ms = to_ms(beats)
         return beats_ms[beats_ms < self._duration_ms]
@@ -141,13 +140,7 @@ class _Run:
         self._stage_ms[name] = round((time.perf_counter() - began) * 1000.0, 2)
 
 
-def _centred(samples: Floats) -> Floats:
-    """Take out the DC offset, which would count as sound."""
-    return samples - np.float32(np.mean(samples, dtype=np.float64)) if len(samples) else samples
-
-
-def _sounding(samples: Floats) -> NDArray[np.bool_]:
-    """Tell which frames (hop 256) are louder than -60 dB of the loudest and -80 dB of full scale."""
-    frames = samples[: len(samples) // HOP * HOP].reshape(-1, HOP)
-    rms = np.sqrt(np.einsum("ij,ij->i", frames, frames) / HOP)
+def _sounding(sound: Sound) -> NDArray[np.bool_]:
+    """Tell which whole frames (hop 256) are louder than -54 dB of the loudest and -80 dB of full scale."""
+    rms = np.sqrt(sound.power[: len(sound.samples) // HOP])
     return rms > max(_SILENCE, _QUIET * float(rms.max(initial=0.0)))

@@ -94,14 +94,21 @@ def _viterbi(scores: Doubles, tempi: Doubles) -> NDArray[np.intp]:
     a comparison of all tempi with all: O(n), not O(n²), a second (Felzenszwalb and Huttenlocher 2012).
     """
     cost = _CHANGE_PENALTY * np.log2(tempi)
+    mirrored = cost[::-1]
     totals = np.empty(scores.shape)
     totals[0] = scores[0]
+    reached = np.empty((2, len(cost)))  # from lower tempi, and from higher ones the other way round
     for step in range(1, len(scores)):
-        upwards = np.maximum.accumulate(totals[step - 1] + cost) - cost
-        downwards = np.maximum.accumulate((totals[step - 1] - cost)[::-1])[::-1] + cost
-        totals[step] = np.maximum(upwards, downwards) + scores[step]
+        np.add(totals[step - 1], cost, out=reached[0])
+        np.subtract(totals[step - 1, ::-1], mirrored, out=reached[1])
+        np.maximum.accumulate(reached, axis=1, out=reached)
+        reached[0] -= cost
+        reached[1] += mirrored
+        np.maximum(reached[0], reached[1, ::-1], out=totals[step])
+        totals[step] += scores[step]
+    between = np.abs(cost[:, None] - cost)
     path = np.zeros(len(scores), dtype=np.intp)
     path[-1] = totals[-1].argmax()
     for step in range(len(scores) - 1, 0, -1):
-        path[step - 1] = (totals[step - 1] - np.abs(cost - cost[path[step]])).argmax()
+        path[step - 1] = (totals[step - 1] - between[path[step]]).argmax()
     return path

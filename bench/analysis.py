@@ -1,8 +1,8 @@
-"""Beat trackers side by side on songs with known beats: ours, plain aubio.tempo, librosa's if it is there.
+"""Beat trackers side by side on songs with known beats: ours, plain aubio.tempo, and those of `bench.peers`.
 
-`python -m bench.analysis [FOLDER]` prints the table "Beat tracking" of docs/benchmarks.md and what each stage
-of ours costs. F-measure ±70 ms, Cemgil σ 40 ms, CMLt and AMLt (continuity) by mir_eval, no five-second trim;
-× real time counts the CPU time of one core, decoding left out for all.
+`python -m bench.analysis [FOLDER]` prints the table "Beat tracking" of docs/benchmarks-analysis.md; FOLDER
+holds the recorded songs where they are not installed. F-measure ±70 ms, Cemgil σ 40 ms, CMLt and AMLt
+(continuity) by mir_eval, no five-second trim; × real time counts CPU time, decoding left out for all.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections import defaultdict
-from collections.abc import Callable, Iterable
-from importlib.util import find_spec
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,37 +20,48 @@ from numpy.typing import NDArray
 
 from analysis import aubio_trackers
 from analysis.descriptors import describe
+from analysis.metrics import f_measure
 from analysis.onset import onset_function
-from analysis.pipeline import analyse
-from analysis.result import Preset, Settings
+from analysis.result import Preset
+from analysis.sound import heard
 from analysis.spectrum import SAMPLE_RATE, Floats
-from analysis.synth import synthesise
 from analysis.tracker import to_ms, track
+from bench import peers
 from bench.annotated_songs import INSTALLED, AnnotatedSong, recorded, synthetic
 
-Tracker = Callable[[AnnotatedSong], NDArray[np.float64]]
+Found = tuple[NDArray[np.float64], float]
+"""Beats in seconds, and the CPU time spent on them."""
+
+Tracker = Callable[[AnnotatedSong], Found]
+
+OURS = "ours, auto"
 
 
 def _ours(samples: Floats, preset: Preset) -> NDArray[np.float64]:
-    return to_ms(track(onset_function(describe(samples).mel), preset)) / 1000.0
+    return to_ms(track(onset_function(describe(heard(samples)).mel), preset))
 
 
-def _librosa(song: AnnotatedSong) -> NDArray[np.float64]:
-    import librosa
+def _timed(tracker: Callable[[AnnotatedSong], NDArray[np.float64]], song: AnnotatedSong) -> Found:
+    began = time.process_time()
+    beats_ms = tracker(song)
+    return beats_ms / 1000.0, time.process_time() - began
 
-    return librosa.beat.beat_track(y=song.samples, sr=SAMPLE_RATE, units="time")[1]
 
-
-def trackers() -> dict[str, Tracker]:
-    """Return those that can run here."""
+@contextmanager
+def trackers() -> Generator[dict[str, Tracker]]:
+    """Yield all that can run here, by name."""
     found: dict[str, Tracker] = {
-        "ours, preset": lambda song: _ours(song.samples, song.preset),
-        "ours, auto": lambda song: _ours(song.samples, "auto"),
-        "aubio.tempo": lambda song: aubio_trackers.tempo_beats(song.samples) / 1000.0,
+        "ours, preset": partial(_timed, lambda song: _ours(song.samples, song.preset)),
+        OURS: partial(_timed, lambda song: _ours(song.samples, "auto")),
+        "aubio.tempo": partial(_timed, lambda song: aubio_trackers.tempo_beats(heard(song.samples))),
     }
-    if find_spec("librosa"):
-        found["librosa"] = _librosa
-    return found
+    with peers.all_started() as others:
+        for other in others:
+            narrow = other.peer.rate == SAMPLE_RATE
+            found[f"{other.peer.name} {other.version}"] = lambda song, other=other, narrow=narrow: (
+                other.beats(song.samples if narrow else song.wide)
+            )
+        yield found
 
 
 def scores(truth: NDArray[np.float64], found: NDArray[np.float64]) -> list[float]:
@@ -61,44 +72,30 @@ def scores(truth: NDArray[np.float64], found: NDArray[np.float64]) -> list[float
     return [beat.f_measure(truth, found), beat.cemgil(truth, found)[0], cmlt, amlt]
 
 
-def compare(title: str, songs: Iterable[AnnotatedSong]) -> None:
+def compare(title: str, songs: Sequence[AnnotatedSong], by_name: dict[str, Tracker]) -> None:
     """Print each tracker's mean scores and speed, and the F-measure of ours song by song."""
-    results: dict[str, list[list[float]]] = defaultdict(list)
-    spent: dict[str, float] = defaultdict(float)
-    seconds, names = 0.0, list[str]()
-    for song in songs:
-        seconds += len(song.samples) / SAMPLE_RATE
-        names.append(song.name)
-        for name, tracker in trackers().items():
-            began = time.process_time()
-            found = tracker(song)
-            spent[name] += time.process_time() - began
-            results[name].append(scores(song.beats_s, found))
-    if not names:
+    if not songs:
+        print(f"\n### {title}: no songs here")
         return
-    print(f"\n### {title} ({len(names)} songs, {seconds / 60:.0f} min)\n")
+    seconds = sum(len(song.samples) for song in songs) / SAMPLE_RATE
+    print(f"\n### {title} ({len(songs)} songs, {seconds / 60:.0f} min)\n")
     print("| tracker | F | Cemgil | CMLt | AMLt | × real time |\n|---|---|---|---|---|---|")
-    for name, rows in results.items():
+    for name, tracker in by_name.items():
+        found = [tracker(song) for song in songs]
+        rows = [scores(song.beats_s, beats) for song, (beats, _) in zip(songs, found, strict=True)]
         figures = " | ".join(f"{figure:.3f}" for figure in np.mean(rows, axis=0))
-        print(f"| {name} | {figures} | {seconds / spent[name]:.0f} |")
-    each = ", ".join(f"{n} {r[0]:.3f}" for n, r in zip(names, results["ours, auto"], strict=True))
-    print(f"\nF of ours (auto): {each}")
+        speed = seconds / sum(spent for _, spent in found)
+        print(f"| {name} | {figures} | {speed:.0f} |", flush=True)
+    print(f"\nF of ours (auto): {', '.join(f'{s.name} {_f(s, by_name[OURS]):.3f}' for s in songs)}")
 
 
-def stages(seconds: float = 240.0) -> None:
-    """Print what each stage of the whole analysis costs for a four-minute song: the least of three runs."""
-    samples = synthesise("rock", 118, seconds, sample_rate=SAMPLE_RATE).samples
-    runs = [analyse(samples, Settings(), lambda _stage, _percent: None).stage_ms for _ in range(3)]
-    least = {stage: min(run[stage] for run in runs) for stage in runs[0]}
-    print(f"\n### Stages, a song of {seconds:.0f} s (decoding left out)\n\n| stage | ms |\n|---|---|")
-    for stage, milliseconds in {**least, "all": sum(least.values())}.items():
-        print(f"| {stage} | {milliseconds:.0f} |")
+def _f(song: AnnotatedSong, tracker: Tracker) -> float:
+    return f_measure((song.beats_s * 1000).tolist(), (tracker(song)[0] * 1000).tolist())
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    if (librosa_here := trackers().get("librosa")) is not None:
-        librosa_here(next(synthetic(5.0)))  # compile before the clock runs
-    compare("Synthetic", synthetic())
-    compare("Recorded", recorded(Path(sys.argv[1]) if len(sys.argv) > 1 else INSTALLED))
-    stages()
+    with trackers() as by_name:
+        compare("Synthetic", list(synthetic()), by_name)
+        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else INSTALLED
+        compare("Recorded: muldjord", list(recorded(folder)), by_name)

@@ -20,15 +20,20 @@ from analysis.result import Preset
 from analysis.spectrum import SAMPLE_RATE
 from analysis.synth import Style, synthesise
 
+WIDE_RATE = 44_100
 INSTALLED = Path("/usr/share/games/fretsonfire/data/songs/muldjord")
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedSong:
-    """Mono samples at 22,050 Hz, the true beats in seconds, and the preset a user would choose."""
+    """Mono samples, the true beats in seconds, and the preset a user would choose.
+
+    `wide` is the sound at 44,100 Hz, for the trackers made for it; `samples` is the same at 22,050 Hz.
+    """
 
     name: str
     samples: NDArray[np.float32]
+    wide: NDArray[np.float32]
     beats_s: NDArray[np.float64]
     preset: Preset
 
@@ -58,17 +63,16 @@ def _played(
     step: bool = False,
 ) -> AnnotatedSong:
     change = "step" if step else "ramp"
-    song = synthesise(style, bpm, seconds, seed=11, bpm_end=bpm_end, change=change, sample_rate=SAMPLE_RATE)
-    return AnnotatedSong(name, song.samples, np.array(song.beats_ms) / 1000.0, preset)
+    song = synthesise(style, bpm, seconds, seed=11, bpm_end=bpm_end, change=change, sample_rate=WIDE_RATE)
+    return AnnotatedSong(name, _narrow(song.samples), song.samples, np.array(song.beats_ms) / 1000.0, preset)
 
 
 def recorded(folder: Path) -> Iterator[AnnotatedSong]:
     """Yield the songs of a Frets on Fire folder; nothing if it is not there."""
     for midi in sorted(folder.glob("*/notes.mid")):
-        samples = _mixed([midi.parent / "song.ogg", midi.parent / "guitar.ogg"])
-        duration_ms = len(samples) * 1000.0 / SAMPLE_RATE
-        beats_ms = read_tempo_map(midi.read_bytes()).beats_ms(duration_ms)
-        yield AnnotatedSong(midi.parent.name, samples, np.array(beats_ms) / 1000.0, "rock")
+        wide = _mixed([midi.parent / "song.ogg", midi.parent / "guitar.ogg"])
+        beats_ms = read_tempo_map(midi.read_bytes()).beats_ms(len(wide) * 1000.0 / WIDE_RATE)
+        yield AnnotatedSong(midi.parent.name, _narrow(wide), wide, np.array(beats_ms) / 1000.0, "rock")
 
 
 def _mixed(files: list[Path]) -> NDArray[np.float32]:
@@ -81,4 +85,8 @@ def _mixed(files: list[Path]) -> NDArray[np.float32]:
 
 def _mono(file: Path) -> NDArray[np.float32]:
     samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
-    return scipy.signal.resample_poly(samples.mean(axis=1), SAMPLE_RATE, rate).astype(np.float32)
+    return scipy.signal.resample_poly(samples.mean(axis=1), WIDE_RATE, rate).astype(np.float32)
+
+
+def _narrow(wide: NDArray[np.float32]) -> NDArray[np.float32]:
+    return scipy.signal.resample_poly(wide, SAMPLE_RATE, WIDE_RATE).astype(np.float32)

@@ -7,13 +7,10 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +19,7 @@ import soundfile
 from adapters.audio.analyser import ChildAnalyser
 from analysis.result import Analysed, Settings
 from analysis.synth import synthesise
+from bench import peers
 
 SECONDS = 240.0
 RATE = 44_100
@@ -87,8 +85,8 @@ async def started(song: Path) -> None:
         print(f"| memory before a job | {bare:.0f} MB |")
 
 
-async def stages(song: Path) -> float:
-    """Print the CPU time of each stage, the least of some runs; return the whole in seconds."""
+async def stages(song: Path) -> tuple[float, float]:
+    """Print the CPU time of each stage, the least of some runs; return the whole and decoding in s."""
     async with ChildAnalyser(workers=1) as analyser:
         await analyser.analyse(song, Settings(), lambda *_: None)
         runs: list[dict[str, float]] = []
@@ -105,7 +103,7 @@ async def stages(song: Path) -> float:
             print(f"| {names.get(stage, stage)} | {min(run[stage] for run in runs):.0f} |")
         whole = min(sum(run.values()) for run in runs)
         print(f"| all, the best run | {whole:.0f} |\n\nPeak memory of the child: {peak_mb():.0f} MB.")
-        return whole / 1000.0
+        return whole / 1000.0, min(run["decoding"] for run in runs) / 1000.0
 
 
 async def tracks_per_minute(song: Path, workers: int) -> None:
@@ -123,24 +121,16 @@ async def tracks_per_minute(song: Path, workers: int) -> None:
     print(f"| {workers} | {60 * TRACKS / wall:.0f} | {cpu / TRACKS:.2f} | {whole_cores:.0f} |")
 
 
-def against_librosa(samples: np.ndarray, ours_s: float) -> None:
-    """Print the ratio to librosa's tracker alone, decoding left out for it; it is in no lock file of ours."""
-    if find_spec("librosa") is None:
-        print("\nlibrosa is not installed (it is in no lock file): `pip install librosa` for the ratio.")
-        return
-    import librosa
-
-    track: Callable[[], object] = lambda: librosa.beat.beat_track(y=samples, sr=22_050)  # noqa: E731
-    track()
-    least = math.inf
-    for _ in range(RUNS):
-        began = time.process_time()
-        track()
-        least = min(least, time.process_time() - began)
-    print(
-        f"\nlibrosa {librosa.__version__}, its tracker alone: {least:.2f} s CPU; ours with decoding and the"
-    )
-    print(f"full map: {ours_s:.2f} s, {ours_s / least:.2f} times that.")
+def against_librosa(whole_s: float, decoding_s: float) -> None:
+    """Print the ratio to librosa's tracker alone, with our decoding and without."""
+    with peers.started("librosa") as librosa:
+        if librosa is None:
+            return
+        samples = synthesise("rock", 118, SECONDS, sample_rate=librosa.peer.rate).samples
+        least = min(librosa.beats(samples)[1] for _ in range(RUNS))
+    print(f"\nlibrosa {librosa.version}, its tracker alone: {least:.2f} s CPU. Ours, with the full map:")
+    print(f"{whole_s - decoding_s:.2f} s ({(whole_s - decoding_s) / least:.2f} times that),", end=" ")
+    print(f"decoding included {whole_s:.2f} s ({whole_s / least:.2f} times).")
 
 
 def main() -> None:
@@ -149,12 +139,12 @@ def main() -> None:
         write_mp3(song, SECONDS)
         write_mp3(short, 5.0)
         asyncio.run(started(short))
-        whole = asyncio.run(stages(song))
+        whole, decoding = asyncio.run(stages(song))
         print(f"× real time on one core: {SECONDS / whole:.0f}.\n\n### Tracks per minute\n")
         print("| children | by the clock | s CPU a track | with cores of their own |\n|---|---|---|---|")
         for workers in (1, 2):
             asyncio.run(tracks_per_minute(song, workers))
-        against_librosa(synthesise("rock", 118, SECONDS, sample_rate=22_050).samples, whole)
+        against_librosa(whole, decoding)
 
 
 if __name__ == "__main__":

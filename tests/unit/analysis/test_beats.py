@@ -27,8 +27,9 @@ def plain_chain(local: np.ndarray, periods: np.ndarray, tightness: float, block_
     return chain[::-1]
 
 
+@pytest.mark.parametrize("tightness", [30.0, 300.0, 1500.0])
 @pytest.mark.parametrize("seed", range(4))
-def test_blocks_give_the_same_beats_as_a_loop_over_frames(seed: int) -> None:
+def test_blocks_give_the_same_beats_as_a_loop_over_frames(seed: int, tightness: float) -> None:
     rng = np.random.default_rng(seed)
     onsets = np.maximum(rng.standard_normal(900), 0).astype(np.float32)
     onsets[20 :: int(rng.integers(30, 50))] += 4
@@ -37,8 +38,8 @@ def test_blocks_give_the_same_beats_as_a_loop_over_frames(seed: int) -> None:
     while len(blocks) < len(onsets):
         blocks += [len(blocks)] * max(round(periods[len(blocks)] / 2), 1)
     local = smoothed(onsets, float(np.median(periods)))
-    expected = plain_chain(local, periods, 300.0, blocks)
-    found = track_beats(onsets, periods, 300.0)
+    expected = plain_chain(local, periods, tightness, blocks)
+    found = track_beats(onsets, periods, tightness)
     assert np.round(found).tolist() == pytest.approx(expected, abs=1)
     assert len(found) == len(expected)
 

@@ -152,3 +152,14 @@ def test_every_layer_but_rhythm_may_be_missing(analysed: Analysed) -> None:
 def test_the_published_schema_is_the_one_of_the_code() -> None:
     """Make it again with `make contracts`."""
     assert SCHEMA.read_bytes() == json_schema()
+
+
+def test_every_field_of_a_layer_is_described_with_its_unit() -> None:
+    parts = json.loads(SCHEMA.read_bytes())["$defs"]
+    curves = {
+        name: field for part in ("Dynamics", "Spectral") for name, field in parts[part]["properties"].items()
+    }
+    for part in ("Rhythm", "Frequency", "Dynamics", "Spectral"):
+        assert all(field.get("description") for field in parts[part]["properties"].values()), part
+    units = ("dBFS", "LUFS", "LU", "Hz", "ratio", "relative")
+    assert [name for name, field in curves.items() if not field["description"].startswith(units)] == []

@@ -101,6 +101,7 @@ BROKEN: list[tuple[str, list[Node], list[Edge]]] = [
     ("inside the whole", [Node("y", "bar", 60, 70)], [Edge("a", "y", "contains")]),
     ("forwards in time", [], [Edge("b", "a", "next")]),
     ("forwards in time", [], [Edge("a", "a", "next")]),
+    ("forwards in time", [Node("y", "bar", 20, 20), Node("z", "bar", 20, 20)], [Edge("y", "z", "next")]),
     ("contained 0 times", [Node("alone", "bar", 10, 20)], []),
     ("contained 2 times", [], [Edge("a", "x", "contains")]),
     ("2 song nodes", [Node("other", "song", 0, 100)], []),

@@ -14,6 +14,7 @@ from analysis.loudness import k_weighting, loudness
 from analysis.map_document import Layers
 from analysis.pipeline import analyse
 from analysis.result import Settings
+from analysis.sound import heard
 from analysis.spectrum import Floats
 from analysis.synth import synthesise
 
@@ -30,7 +31,7 @@ def middle(envelope: dict[str, Any]) -> float:
 
 
 def of(samples: Floats) -> dict[str, Any]:
-    return layers(samples, describe(samples))
+    return layers(heard(samples), describe(heard(samples)))
 
 
 def k_weighted(described: Descriptors) -> Floats:
@@ -61,14 +62,14 @@ def test_loudness_of_the_calibration_tone_is_that_of_the_standard() -> None:
 def test_loudness_gates_out_the_quiet_part() -> None:
     """EBU Tech 3341, case 3, in one channel: 10 s at -36, 60 s at -23, 10 s at -36 read -23 LUFS."""
     parts = [sine(1000, level + 3.01, seconds) for level, seconds in ((-36, 10), (-23, 60), (-36, 10))]
-    measured = loudness(k_weighted(describe(np.concatenate(parts))))
+    measured = loudness(k_weighted(describe(heard(np.concatenate(parts)))))
     assert measured.integrated_lufs == pytest.approx(-23.0, abs=0.1)
 
 
 def test_loudness_range_of_two_levels_is_their_distance() -> None:
     """EBU Tech 3342, case 1: 20 s at -20 and 20 s at -30 LUFS read 10 LU."""
     samples = np.concatenate([sine(1000, -20, 20), sine(1000, -30, 20)])
-    assert loudness(k_weighted(describe(samples))).range_lu == pytest.approx(10.0, abs=1.0)
+    assert loudness(k_weighted(describe(heard(samples)))).range_lu == pytest.approx(10.0, abs=1.0)
 
 
 def test_the_spectrum_s_loudness_is_that_of_the_filter_s() -> None:
@@ -81,7 +82,7 @@ def test_the_spectrum_s_loudness_is_that_of_the_filter_s() -> None:
     at_48_khz = scipy.signal.resample_poly(samples.astype(np.float64), 320, 147)
     filtered = scipy.signal.lfilter(*high_pass, scipy.signal.lfilter(*shelf, at_48_khz))
     by_filter = 10 * np.log10(np.mean(filtered**2))
-    by_spectrum = 10 * np.log10(np.mean(k_weighted(describe(samples))))
+    by_spectrum = 10 * np.log10(np.mean(k_weighted(describe(heard(samples)))))
     assert by_spectrum == pytest.approx(by_filter, abs=0.1)
     assert 10 * np.log10(k_weighting(np.array([997.0], np.float32))[0]) == pytest.approx(0.691, abs=0.005)
 
