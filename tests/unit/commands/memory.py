@@ -1,10 +1,11 @@
-"""Event store, snapshots and artefacts in memory, with the semantics of their ports, and counting reads."""
+"""Event store, log, snapshots and artefacts in memory, with the semantics of their ports, and counting reads."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any
 from uuid import UUID
 
 from commands.ports import StoredArtefact
-from domain.errors import KeyReused, NotFound, RevisionConflict
-from domain.log import Appended, CommandKey, Metadata, Slice, StoredAnswer
+from domain.errors import KeyReused, NotFound, RevisionConflict, Unavailable
+from domain.log import Appended, Batch, CommandKey, Metadata, Offsets, Slice, StoredAnswer
 from domain.recorded import Recorded
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -112,6 +113,59 @@ class MemoryStore:
 
     async def head(self) -> int:
         return len(self.log)
+
+
+class MemoryLog:
+    """A log over the store in memory; a subscription fails as often as `away` says, then follows."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
+        self.groups: dict[str, int] = {}
+        self.away = 0
+
+    async def group_exists(self, group: str) -> bool:
+        return group in self.groups
+
+    async def end_offsets(self, categories: Collection[str]) -> Offsets:
+        return {"0": len(self.store.log)}
+
+    async def start_group(self, group: str, offsets: Offsets) -> None:
+        self.groups[group] = offsets["0"]
+
+    @asynccontextmanager
+    async def subscribe(
+        self, group: str, categories: Collection[str], limit: int = 500
+    ) -> AsyncGenerator[MemorySubscription]:
+        if self.away:
+            self.away -= 1
+            raise Unavailable("Postgres can't be reached")
+        yield MemorySubscription(self, group, categories)
+
+    def shard_of(self, category: str, partition_key: str) -> str:
+        return "0"
+
+
+class MemorySubscription:
+    """A reader of one group, which sees everything behind its last commit again and again."""
+
+    def __init__(self, log: MemoryLog, group: str, categories: Collection[str]) -> None:
+        self._log, self._group, self._categories = log, group, categories
+        self._shown = 0
+
+    async def __aiter__(self) -> AsyncIterator[Batch]:
+        while True:
+            if events := self._log.store.log[self._log.groups[self._group] :]:
+                self._shown = len(self._log.store.log)
+                ours = tuple(event for event in events if event.category in self._categories)
+                yield Batch(ours, {"0": self._shown})
+            await asyncio.sleep(0.005)
+
+    async def commit(self) -> None:
+        self._log.groups[self._group] = self._shown
+
+    @property
+    def reached(self) -> dict[str, int]:
+        return {"0": self._shown}
 
 
 class MemorySnapshots:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -16,57 +14,12 @@ from commands.analysis.reports import WORKER
 from commands.analysis.standing import standing_of
 from commands.issue import Issue
 from domain.errors import NotFound, Unavailable
-from domain.log import Batch, Offsets
 from domain.track import commands as c
 from tests.unit.commands.analysis_house import AnalysisHouse
-from tests.unit.commands.memory import MemoryStore
+from tests.unit.commands.memory import MemoryLog
 from tests.unit.domain import tracks as t
 
 pytestmark = pytest.mark.anyio
-
-
-class MemoryLog:
-    """A log over the store in memory; a subscription fails as often as `away` says, then follows."""
-
-    def __init__(self, store: MemoryStore) -> None:
-        self.store = store
-        self.groups: dict[str, int] = {}
-        self.away = 0
-
-    async def group_exists(self, group: str) -> bool:
-        return group in self.groups
-
-    async def end_offsets(self, categories: Collection[str]) -> Offsets:
-        return {"0": len(self.store.log)}
-
-    async def start_group(self, group: str, offsets: Offsets) -> None:
-        self.groups[group] = offsets["0"]
-
-    @asynccontextmanager
-    async def subscribe(
-        self, group: str, categories: Collection[str], limit: int = 500
-    ) -> AsyncGenerator[MemoryLog]:
-        if self.away:
-            self.away -= 1
-            raise Unavailable("Postgres can't be reached")
-        yield self
-
-    async def __aiter__(self) -> AsyncIterator[Batch]:
-        while True:
-            if events := self.store.log[self.groups[GROUP] :]:
-                self.shown = len(self.store.log)
-                yield Batch(tuple(events), {"0": self.shown})
-            await asyncio.sleep(0.005)
-
-    async def commit(self) -> None:
-        self.groups[GROUP] = self.shown
-
-    @property
-    def reached(self) -> dict[str, int]:
-        return {"0": self.shown}
-
-    def shard_of(self, category: str, partition_key: str) -> str:
-        return "0"
 
 
 class NotedCrew:
@@ -195,7 +148,7 @@ async def test_a_group_goes_on_where_it_was(following: Following) -> None:
 async def test_a_store_that_is_away_is_waited_for(
     following: Following, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("commands.analysis.consumer._AGAIN_S", 0.01)
+    monkeypatch.setattr("commands.following._AGAIN_S", 0.01)
     await following.log.start_group(GROUP, {"0": 0})
     await following.house.given_a_track()
     following.log.away = 2
@@ -206,7 +159,7 @@ async def test_a_store_that_is_away_is_waited_for(
 async def test_nothing_is_committed_before_it_took_effect(
     following: Following, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("commands.analysis.consumer._AGAIN_S", 0.01)
+    monkeypatch.setattr("commands.following._AGAIN_S", 0.01)
     await following.log.start_group(GROUP, {"0": 0})
     await following.house.given_a_track()
     original, failures = following.house.queue.enqueue, iter((True, False))

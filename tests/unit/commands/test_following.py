@@ -1,0 +1,113 @@
+"""A process manager's place in the log: how far it is, and what it does not pass by."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from commands.following import Follower
+from commands.rollout import GROUP, Rollout
+from domain.lag import Lag
+from domain.log import Metadata, NewEvent, Slice
+from domain.recorded import Recorded
+from tests.unit.commands.memory import MemoryLog, MemoryStore
+
+pytestmark = pytest.mark.anyio
+
+BY = Metadata("user:3f6c", UUID(int=1), None, UUID(int=1))
+
+
+async def tell(store: MemoryStore, category: str, type_: str = "track.archived") -> None:
+    event = NewEvent(uuid4(), type_, 1, b"{}")
+    await store.append([Slice(uuid4(), 0, category, "key", (event,))], BY)
+
+
+@asynccontextmanager
+async def running(run: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
+    task = asyncio.ensure_future(run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(5):
+        while not await true():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_follower_says_how_far_it_is_behind_in_events_and_seconds() -> None:
+    store = MemoryStore()
+    log, handled = MemoryLog(store), list[Recorded]()
+
+    async def handle(recorded: Recorded) -> None:
+        handled.append(recorded)
+
+    follower = Follower("group", ["track"], log, store, handle)
+    await log.start_group("group", {"0": 0})
+    await tell(store, "track")
+    then = store.log[0].recorded_at
+    assert await follower.lag(then) is None, "nothing was read yet"
+    async with running(follower.run):
+
+        async def caught_up() -> bool:
+            return await follower.lag(then) == Lag(0, 0.0)
+
+        await until(caught_up)
+    await tell(store, "device")
+    assert await follower.lag(then) == Lag(1, 0.0), "no event of its own waits"
+    await tell(store, "track")
+    assert await follower.lag(then + timedelta(seconds=7)) == Lag(2, 7.0)
+    assert [event.position for event in handled] == [1]
+
+
+async def test_rollout_keeps_its_place_behind_what_concerns_no_deployment() -> None:
+    store = MemoryStore()
+    log = MemoryLog(store)
+    await tell(store, "track")
+    rollout = Rollout(log, store)
+    async with running(rollout.run):
+
+        async def begun() -> bool:
+            return log.groups.get(GROUP) == 1
+
+        await until(begun)
+        await tell(store, "track")
+
+        async def passed() -> bool:
+            return log.groups[GROUP] == 2
+
+        await until(passed)
+
+
+async def test_rollout_does_not_pass_by_a_deployment_that_only_a_newer_version_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("commands.following._AGAIN_S", 0.01)
+    store = MemoryStore()
+    log = MemoryLog(store)
+    await log.start_group(GROUP, {"0": 0})
+    await tell(store, "deployment", "deployment.started_by_a_newer_version")
+    rollout, tries = Rollout(log, store), 0
+    handle = rollout.handle
+
+    async def counted(recorded: Recorded) -> None:
+        nonlocal tries
+        tries += 1
+        await handle(recorded)
+
+    monkeypatch.setattr(rollout._follower, "_handle", counted)
+    async with running(rollout.run):
+
+        async def tried_again() -> bool:
+            return tries >= 3
+
+        await until(tried_again)
+    assert log.groups[GROUP] == 0
