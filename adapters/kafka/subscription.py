@@ -93,6 +93,8 @@ class KafkaSubscription:
 
     async def close(self) -> None:
         """Leave the group and end the thread; not quicker than a poll ends."""
+        if self._polling is not None:
+            self._polling.add_done_callback(_ignore)
         closing = asyncio.ensure_future(asyncio.to_thread(self._close))
         try:
             await asyncio.shield(closing)
@@ -174,6 +176,12 @@ class KafkaSubscription:
                 [self._group, self._incarnation],
             )
         log.error("kafka_log.place_lost", group=self._group)
+
+
+def _ignore(poll: asyncio.Future[Any]) -> None:
+    """What the last poll brought, or failed with, comes again to whoever subscribes next."""
+    if not poll.cancelled():
+        poll.exception()
 
 
 def _wait_s(failures: int) -> float:
