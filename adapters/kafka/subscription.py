@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -25,6 +27,7 @@ log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 _AGAIN_S = (0.1, 5.0)
+_LOOK_S = 1.0
 
 
 class KafkaSubscription:
@@ -54,10 +57,12 @@ class KafkaSubscription:
         self._polling: asyncio.Future[Any] | None = None
         self._reached: dict[str, int] = {}
         self._failures = 0
+        self._checked_at = time.monotonic()
 
     async def __aiter__(self) -> AsyncIterator[Batch]:
         """See domain.log.Subscription. Raises NotFound when the group lost its place: start it anew."""
         while True:
+            await self._look_around()
             try:
                 records = await self._poll()
             except PlaceLost as lost:
@@ -93,6 +98,8 @@ class KafkaSubscription:
 
     async def close(self) -> None:
         """Leave the group and end the thread; not quicker than a poll ends."""
+        if self._polling is not None:
+            self._polling.add_done_callback(_ignore)
         closing = asyncio.ensure_future(asyncio.to_thread(self._close))
         try:
             await asyncio.shield(closing)
@@ -158,6 +165,13 @@ class KafkaSubscription:
         await self._in_thread(self._leave)
         await asyncio.sleep(wait_s)
 
+    async def _look_around(self) -> None:
+        """See from time to time whether the group is still ours: who is shown nothing commits nothing."""
+        if time.monotonic() - self._checked_at > _LOOK_S:
+            self._checked_at = time.monotonic()
+            with suppress(Unavailable):
+                await self._check_incarnation()
+
     async def _check_incarnation(self) -> None:
         async with connection(self._pool) as conn:
             cursor = await conn.execute(
@@ -165,7 +179,9 @@ class KafkaSubscription:
                 [self._group, self._incarnation],
             )
             if await cursor.fetchone() is None:
-                raise NotFound(f"the consumer group {self._group} was started anew: subscribe again")
+                raise NotFound(
+                    f"the consumer group {self._group} was started anew or is gone: subscribe again"
+                )
 
     async def _forget_group(self) -> None:
         async with connection(self._pool) as conn:
@@ -174,6 +190,12 @@ class KafkaSubscription:
                 [self._group, self._incarnation],
             )
         log.error("kafka_log.place_lost", group=self._group)
+
+
+def _ignore(poll: asyncio.Future[Any]) -> None:
+    """What the last poll brought, or failed with, comes again to whoever subscribes next."""
+    if not poll.cancelled():
+        poll.exception()
 
 
 def _wait_s(failures: int) -> float:

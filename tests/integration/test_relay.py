@@ -113,7 +113,7 @@ async def _checkpoint_watched(ledger: Ledger) -> AsyncIterator[Callable[[], int]
             await watching
 
 
-async def _moves(position: Callable[[], int], by: int = 20, within_s: float = 30) -> None:
+async def _moves(position: Callable[[], int], by: int = 20, within_s: float = 60) -> None:
     wanted = position() + by
     async with asyncio.timeout(within_s):
         while position() < wanted:
@@ -139,7 +139,7 @@ async def test_a_relay_that_is_killed_leaves_no_gap(database: Access, kafka: str
             leader = relays.pop(0)
             leader.kill()
             await leader.wait()
-            await _moves(position, within_s=15)
+            await _moves(position)
         for relay in relays:
             relay.terminate()
             await relay.wait()
@@ -159,7 +159,7 @@ async def test_a_leader_that_was_frozen_does_no_harm_when_it_wakes(database: Acc
                 await _moves(position)
                 frozen.send_signal(signal.SIGSTOP)
                 async with relaying(database.serving, kafka) as other:
-                    await _moves(position, within_s=30)
+                    await _moves(position)
                     assert other.leading
                     frozen.send_signal(signal.SIGCONT)
                     await _moves(position, 50)
@@ -201,15 +201,15 @@ async def test_the_relay_outlives_kafka_and_postgres(own_postgres: OwnPostgres, 
             own_kafka.kill()
             await asyncio.sleep(1.0)
             await asyncio.to_thread(own_kafka.start)
-            await _moves(position, within_s=60)
+            await _moves(position)
             own_postgres.kill()
             await asyncio.sleep(0.3)
             own_postgres.start()
-            await _moves(position, within_s=60)
+            await _moves(position)
             own_kafka.pause()
             await asyncio.sleep(1.0)
             own_kafka.resume()
-            await _moves(position, within_s=60)
-        await relayed(ledger, within_s=60)
+            await _moves(position)
+        await relayed(ledger)
         assert relay.leading
         await holds_the_log(ledger, own_kafka.bootstrap)
