@@ -62,9 +62,13 @@ class PlaceLost(Exception):
 
 
 class Member(ConsumerRebalanceListener):
-    """A member that has asked to join. Every method blocks and raises Unavailable when Kafka is away."""
+    """A member that has asked to join; `assigned` are the partitions it has been given.
+
+    Every method blocks and raises Unavailable when Kafka is away.
+    """
 
     def __init__(self, bootstrap: str, kafka_group: str, topics: Sequence[str], limit: int) -> None:
+        self.assigned: frozenset[TopicPartition] = frozenset()
         self._handed: dict[TopicPartition, OffsetAndMetadata] = {}
         self._group = kafka_group
         with kafka_unavailable():
@@ -142,11 +146,13 @@ class Member(ConsumerRebalanceListener):
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Forget what was handed out of these: a commit could undo that of their next owner."""
+        self.assigned -= frozenset(revoked)
         for partition in revoked:
             self._handed.pop(partition, None)
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Begin where each was committed; nothing to do."""
+        """Begin where each was committed."""
+        self.assigned |= frozenset(assigned)
 
 
 def next_after(record: Any) -> OffsetAndMetadata:

@@ -78,7 +78,9 @@ class KafkaSubscription:
     @property
     def reached(self) -> Mapping[str, int]:
         """See domain.log.Subscription."""
-        return dict(self._reached)
+        assigned = self._member.assigned if self._member else frozenset[TopicPartition]()
+        ours = {self._layout.shard(partition) for partition in assigned}
+        return {shard: position for shard, position in self._reached.items() if shard in ours}
 
     async def commit(self) -> None:
         """See domain.log.Subscription. Waits while Kafka or Postgres is away.

@@ -147,7 +147,9 @@ async def test_reached_is_never_ahead_of_what_was_shown_and_never_goes_back(ledg
                 assert position >= reached[shard]
                 assert {p for p, s in shards.items() if s == shard and p <= position} <= shown
             reached |= batch.reached
+            assert {shard: reached[shard] for shard in subscription.reached} == subscription.reached
             if set(reached.values()) == {30}:
+                assert subscription.reached == reached, "one member alone reads every shard"
                 break
     assert shown == shards.keys()
 

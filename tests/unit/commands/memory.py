@@ -1,4 +1,4 @@
-"""Event store, log, snapshots and artefacts in memory, with the semantics of their ports, and counting reads."""
+"""Event store, log, snapshots and artefacts in memory, with the semantics of their ports, counting reads."""
 
 from __future__ import annotations
 
@@ -109,7 +109,8 @@ class MemoryStore:
         stream: UUID | None = None,
         correlation_id: UUID | None = None,
     ) -> list[Recorded]:
-        return self.log[after_position : after_position + limit]
+        later = self.log[after_position:]
+        return [event for event in later if categories is None or event.category in categories][:limit]
 
     async def head(self) -> int:
         return len(self.log)
