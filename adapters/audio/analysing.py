@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from adapters.audio.decode import decode
 from analysis.peaks import peaks
 from analysis.pipeline import analyse as analyse_samples
@@ -19,7 +21,17 @@ _DECODING_SHARE = 0.4
 def analyse(
     path: Path, settings: Settings, cap_s: float, on_progress: Callable[[str, float], None]
 ) -> Analysed:
-    """Decode and analyse a file; raises UndecodableAudio. The decoder's warnings come first."""
+    """Decode and analyse a file; raises UndecodableAudio. The decoder's warnings come first.
+
+    On one BLAS thread, whatever the process has: how a product is split moves the last digits of samples.
+    """
+    with threadpool_limits(1, "blas"):
+        return _analyse(path, settings, cap_s, on_progress)
+
+
+def _analyse(
+    path: Path, settings: Settings, cap_s: float, on_progress: Callable[[str, float], None]
+) -> Analysed:
     started = time.perf_counter()
     decoded = decode(path, lambda percent: on_progress("decoding", _DECODING_SHARE * percent), cap_s)
     decoding_ms = 1000 * (time.perf_counter() - started)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adapters.audio.id3 import id3_length
 from adapters.audio.mp3_frames import Mp3Stream, streams
 from adapters.audio.mp3_header import honest
 from adapters.audio.pieces import TOLERATED_LOSS, Buffer, Mended, Piece, understated
@@ -28,10 +29,19 @@ def mended(data: Buffer) -> Mended:
     promised = found[0].header.promised if found[0].header else None
     promised_s = found[0].seconds(promised) if promised else None
     return Mended(
-        tuple(_piece(data, stream) for stream in found if stream.frames),
+        None if _is_honest(data, found) else tuple(_piece(data, stream) for stream in found if stream.frames),
         None if promised_s is None else max(0.0, 1 - seconds / promised_s),
         (*(understated(promised_s, seconds) if promised_s else ()), *_left_out(data, found)),
     )
+
+
+def _is_honest(data: Buffer, found: list[Mp3Stream]) -> bool:
+    """Say whether a decoder can be given the file as it is: a tag, a true header, frames, and an end."""
+    stream = found[0]
+    if len(found) > 1 or len(stream.runs) != 1 or stream.header is None or stream.header.is_vbri:
+        return False
+    starts_at = stream.runs[0][0] - len(stream.header.frame)
+    return stream.header.promised == stream.frames and starts_at == id3_length(data[:10])
 
 
 def _piece(data: Buffer, stream: Mp3Stream) -> Piece:

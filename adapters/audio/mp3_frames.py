@@ -67,7 +67,7 @@ def streams(data: Buffer) -> list[Mp3Stream]:
     return list(_Walk(data).streams())
 
 
-def chained(head: bytes) -> bool:
+def in_a_row(head: bytes) -> bool:
     """Say whether frames follow one another here, if not from the first byte."""
     return _Walk(head).sync(0) is not None
 

@@ -31,8 +31,9 @@ _MEDIA_TYPES: Final = {
     "FLAC": "audio/flac",
     "OGG": "audio/ogg",
 }
-_BLOCK_FRAMES = 16_384
-"""Also what is lost before a FLAC's first damaged frame: libsndfile's error comes instead of the block."""
+_BLOCK_FRAMES = 65_536
+_FLAC_BLOCK_FRAMES = 16_384
+"""All of it is lost before a FLAC's first damaged frame: libsndfile's error comes instead of the block."""
 
 _LOUDEST = 1e6
 """Floats beyond are no sound: full scale is 1, and integers written as floats by mistake reach 32,768."""
@@ -106,7 +107,8 @@ class AudioReader:
     def _sound(self, lead: int, file: SequentialFile) -> Iterator[Samples]:
         if lead:
             yield self._counted(np.zeros(lead, np.float32))
-        into = np.empty((_BLOCK_FRAMES, file.channels), np.float32)
+        frames = _FLAC_BLOCK_FRAMES if self.media_type == "audio/flac" else _BLOCK_FRAMES
+        into = np.empty((frames, file.channels), np.float32)
         while len(block := cast(Samples, file.read(dtype="float32", out=into))):
             yield self._counted(self._mono(block))
 
@@ -121,7 +123,9 @@ class AudioReader:
         channels = block.shape[1]
         mono = block[:, 0].copy() if channels == 1 else block @ np.full(channels, 1 / channels, np.float32)
         # The sum of squares alone: it is all that sound needs, a fifth of looking at every sample.
-        if float(mono @ mono) < _LOUDEST**2:
+        with np.errstate(over="ignore", invalid="ignore"):
+            sounds = float(mono @ mono) < _LOUDEST**2
+        if sounds:
             return mono
         good = np.abs(block) < _LOUDEST
         self._not_numbers += int(good.size - np.count_nonzero(good))
