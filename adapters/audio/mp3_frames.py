@@ -100,6 +100,8 @@ class _Walk:
 
     def streams(self) -> Iterator[Mp3Stream]:
         at = self.sync(id3_length(self._data[:10]))
+        if at is None:
+            at = self.sync(0)  # a tag that states more than there is
         while at is not None:
             stream = self._stream(at)
             yield stream
