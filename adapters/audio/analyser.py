@@ -20,8 +20,7 @@ _ANALYSIS_BYTES_PER_SOUND_S = 275_000
 """What a job may take above its imports, 50 MB: with the longest sound that may be set less than 500 MB."""
 
 _PROBER_IMPORTS = ("adapters.audio.probing",)
-_ANALYST_IMPORTS = ("adapters.audio.analysing", "scipy.fft")
-"""With scipy.fft, half of the time, which the analysis imports when it first transforms."""
+_ANALYST_IMPORTS = ("adapters.audio.analysing",)
 
 _ANALYSIS_S_PER_SOUND_S = 0.25
 """The analysis runs at hundreds of times real time; what needs a quarter of the longest sound hangs."""

@@ -7,12 +7,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import scipy.fft  # pyright: ignore[reportUnusedImport] # noqa: F401 - now, so that its BLAS is limited too
+import soundfile as sf
 from threadpoolctl import threadpool_limits
 
 from adapters.audio.decode import decode
 from analysis.peaks import peaks
 from analysis.pipeline import analyse as analyse_samples
 from analysis.result import Analysed, Settings
+
+VERSION = "2"
+"""Of the way from file to samples: its digits show in every map."""
 
 _DECODING_SHARE = 0.4
 """Of the time an analysis takes, so that the percentage is that of the whole."""
@@ -46,6 +51,7 @@ def _analyse(
     drawing_ms = 1000 * (time.perf_counter() - drawing)
     return dataclasses.replace(
         analysed,
+        engine=f"{analysed.engine} decoding/{VERSION} libsndfile/{sf.__libsndfile_version__}",
         duration_ms=round(decoded.duration_ms, 1),
         warnings=decoded.warnings + analysed.warnings,
         stage_ms={
