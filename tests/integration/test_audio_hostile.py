@@ -85,7 +85,7 @@ async def test_silence_that_unpacks_to_hours_is_stopped_at_the_cap(kind: str, tm
         assert (await outcome(lambda: analyser.probe(path)))[0] == "too_long"
         assert (await outcome(lambda: analyser.analyse(path, Settings(), lambda *_: None)))[0] == "too_long"
         assert peak_bytes(children()) < MOST_BYTES
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 120
 
 
 async def test_an_mp3_that_hides_its_length_is_stopped_in_mid_stream(tmp_path: Path) -> None:
