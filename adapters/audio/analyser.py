@@ -15,10 +15,12 @@ DEFAULT_CAP_S = 1200.0
 
 PROBE_LIMIT_S = 10.0
 
-_PROBE_BYTES = 250_000_000
-_ANALYSIS_BYTES_PER_SOUND_S = 500_000
-"""What a job may take above its imports. Measured at 20 minutes of sound: 420 kB a second of it, most of
-them in the signal processing; decoding needs 88 kB a second, as the analysis's samples do."""
+_PROBE_BYTES = 100_000_000
+_ANALYSIS_BYTES_PER_SOUND_S = 275_000
+"""What a job may take above its imports, 50 MB: with the longest sound that may be set less than 500 MB."""
+
+_PROBER_IMPORTS = ("adapters.audio.probing",)
+_ANALYST_IMPORTS = ("adapters.audio.analysing",)
 
 _ANALYSIS_S_PER_SOUND_S = 0.25
 """The analysis runs at hundreds of times real time; what needs a quarter of the longest sound hangs."""
@@ -32,8 +34,8 @@ class ChildAnalyser:
 
     def __init__(self, workers: int | None = None, probers: int = 1, cap_s: float = DEFAULT_CAP_S) -> None:
         analysis_bytes = _PROBE_BYTES + int(cap_s * _ANALYSIS_BYTES_PER_SOUND_S)
-        self._analysts = Children(workers or os.cpu_count() or 1, analysis_bytes)
-        self._probers = Children(probers, _PROBE_BYTES)
+        self._analysts = Children(workers or os.cpu_count() or 1, analysis_bytes, _ANALYST_IMPORTS)
+        self._probers = Children(probers, _PROBE_BYTES, _PROBER_IMPORTS)
         self._cap_s = cap_s
         self._limit_s = max(60.0, cap_s * _ANALYSIS_S_PER_SOUND_S)
 

@@ -1,7 +1,7 @@
 """The child's side of `children`: take a job from the socket, run it, answer.
 
-Run as `python -m adapters.audio.child FD PARENT-PID`. A message is a length (4 bytes, big-endian) and a
-pickle. Nothing is imported before a job needs it.
+Run as `python -m adapters.audio.child FD PARENT-PID MODULE…`. A message is a length (4 bytes, big-endian)
+and a pickle. The modules are imported before the first job comes, anything else when a job needs it.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ def main() -> None:
     # libmpg123 writes a line for each damaged frame of an upload.
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
+    for module in sys.argv[3:]:
+        importlib.import_module(module)
     while (request := _receive(connection)) is not None:
         _send(connection, _answer(request, lambda *progress: _report(connection, progress)))
 

@@ -12,7 +12,7 @@ import pickle
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,13 +37,14 @@ class Children:
 
     A job that times out, crashes or is cancelled takes its child with it: when `run` has returned, that
     process is gone, and the next job gets a new one. A job may take `memory_bytes` above what its imports
-    take; beyond, malloc fails and numpy raises MemoryError. No child outlives the thread that runs the
-    event loop.
+    take; beyond, malloc fails and numpy raises MemoryError. A child imports `warm` while it waits for its
+    first job. No child outlives the thread that runs the event loop.
     """
 
-    def __init__(self, size: int, memory_bytes: int) -> None:
+    def __init__(self, size: int, memory_bytes: int, warm: Sequence[str] = ()) -> None:
         self._size = size
         self._memory_bytes = memory_bytes
+        self._warm = warm
         # Last in, first out, so that a few jobs stay with the children that have their imports.
         self._idle: asyncio.LifoQueue[_Child | None] = asyncio.LifoQueue()
         for _ in range(size):
@@ -61,7 +62,7 @@ class Children:
         """Start all children now rather than with their first job."""
         taken = [await self._idle.get() for _ in range(self._size)]
         for child in taken:
-            self._idle.put_nowait(child or await _Child.start())
+            self._idle.put_nowait(child or await _Child.start(self._warm))
 
     async def close(self) -> None:
         """End all children, once the jobs that run have ended; cancel those first to be quick."""
@@ -86,7 +87,7 @@ class Children:
         """
         child = await self._idle.get()
         try:
-            child = await _ready(child)
+            child = await self._ready(child)
             request: Request = (function, arguments, self._memory_bytes, on_progress is not None)
             result = await _ask(child, request, timeout_s, on_progress)
             assert isinstance(result, returns), f"{function} returned {type(result)}"
@@ -98,16 +99,15 @@ class Children:
             # A second cancellation ends this wait, but must not lose the child's place.
             await asyncio.shield(returning)
 
+    async def _ready(self, child: _Child | None) -> _Child:
+        """Return a child that lives: one may have been killed while it was idle."""
+        if child is not None and child.is_gone:
+            await child.end()
+            child = None
+        return child or await _Child.start(self._warm)
+
     async def _give_back(self, child: _Child | None) -> None:
         self._idle.put_nowait(await _released(child))
-
-
-async def _ready(child: _Child | None) -> _Child:
-    """Return a child that lives: one may have been killed while it was idle."""
-    if child is not None and child.is_gone:
-        await child.end()
-        child = None
-    return child or await _Child.start()
 
 
 async def _ask(child: _Child, request: Request, timeout_s: float, on_progress: Progress | None) -> object:
@@ -145,10 +145,11 @@ class _Child:
         self.busy = False
 
     @classmethod
-    async def start(cls) -> _Child:
+    async def start(cls, warm: Sequence[str]) -> _Child:
         ours, its = socket.socketpair()
         reader, writer = await asyncio.open_unix_connection(sock=ours)
-        command = (sys.executable, "-P", "-m", "adapters.audio.child", str(its.fileno()), str(os.getpid()))
+        ends = (str(its.fileno()), str(os.getpid()))
+        command = (sys.executable, "-P", "-m", "adapters.audio.child", *ends, *warm)
         try:
             with its:
                 process = await asyncio.create_subprocess_exec(

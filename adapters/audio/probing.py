@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adapters.audio.reader import TOLERATED_LOSS, AudioReader, too_long
+from adapters.audio.pieces import TOLERATED_LOSS
+from adapters.audio.reader import AudioReader, too_long
 from commands.ports import Probed, UndecodableAudio
 
 _LOOK_S = 30

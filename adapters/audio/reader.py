@@ -6,7 +6,6 @@ For child processes: a decoder that crashes or hangs takes the child with it, no
 from __future__ import annotations
 
 import copyreg
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, cast
@@ -15,17 +14,14 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
-from adapters.audio.promises import missing_share
-from adapters.audio.sniff import SNIFF_BYTES, sniff
+from adapters.audio.pieces import TOLERATED_LOSS
+from adapters.audio.sources import SequentialFile, opened, reason
 from commands.ports import UndecodableAudio
 
 Samples = NDArray[np.float32]
 
 MIN_RATE, MAX_RATE = 8_000, 192_000
 MAX_CHANNELS = 6
-
-TOLERATED_LOSS = 0.01
-"""The share of the promised sound that may be missing without a word: sloppy writers lose the tail."""
 
 _MEDIA_TYPES: Final = {
     "WAV": "audio/wav",
@@ -35,8 +31,9 @@ _MEDIA_TYPES: Final = {
     "FLAC": "audio/flac",
     "OGG": "audio/ogg",
 }
-_BLOCK_FRAMES = 16_384
-"""Also what is lost before a FLAC's first damaged frame: libsndfile's error comes instead of the block."""
+_BLOCK_FRAMES = 65_536
+_FLAC_BLOCK_FRAMES = 16_384
+"""All of it is lost before a FLAC's first damaged frame: libsndfile's error comes instead of the block."""
 
 _LOUDEST = 1e6
 """Floats beyond are no sound: full scale is 1, and integers written as floats by mistake reach 32,768."""
@@ -47,35 +44,26 @@ _NO_LENGTH = 1 << 60
 copyreg.pickle(UndecodableAudio, lambda error: (UndecodableAudio, (error.code, error.detail)))
 
 
-class _Sequential(sf.SoundFile):
-    """A sound file that is only read onwards.
-
-    soundfile seeks after every read to where the file already stands, and in an MP3 that loses the bit
-    reservoir: the next 50 ms come out garbled, at every block.
-    """
-
-    def seekable(self) -> bool:
-        return False
-
-
 class AudioReader:
     """Decodes one file in blocks. Raises UndecodableAudio, in mid-stream when it exceeds `cap_s`.
 
     After `blocks` ended, `frames` is the true length and `warnings` says what was wrong with the file.
-    `promised_frames` is the header's claim, an estimate for MP3, None where there is none; `missing` is the
-    share of the promised bytes that the file lacks, None without a promise.
+    `promised_frames` is the length by the mended headers, None where there is none; `missing` is the share
+    of the promised sound that the file lacks, None without a promise.
     """
 
     def __init__(self, path: Path, cap_s: float) -> None:
-        self._file = _open(path)
+        self._source = opened(path)
         self._cap_s = cap_s
         self._not_numbers = 0
         self._damaged = False
-        self.rate: int = self._file.samplerate
-        self.channels: int = self._file.channels
-        self.media_type = self._accepted()
-        self.promised_frames: int | None = self._file.frames if self._file.frames < _NO_LENGTH else None
-        self.missing = missing_share(path)
+        self._change = False
+        first = self._source.first
+        self.rate: int = first.samplerate
+        self.channels: int = first.channels
+        self.media_type = self._accepted(first.format)
+        self.missing = self._source.mended.missing
+        self.promised_frames = self._promised()
         self.frames = 0
         self.warnings: list[str] = []
 
@@ -83,26 +71,25 @@ class AudioReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._source.close()
 
     @property
     def exact(self) -> bool:
-        """Whether the header states the length; that of an MP3 without a Xing frame is a guess."""
-        guessed = self.media_type == "audio/mpeg" and self.missing is None
-        return self.promised_frames is not None and not guessed
-
-    @property
-    def _promised_exactly(self) -> int:
-        return (self.promised_frames or 0) if self.exact else 0
+        """Whether `promised_frames` is more than a guess."""
+        return self.promised_frames is not None and self._source.mended.exact
 
     def blocks(self) -> Iterator[Samples]:
         """Yield mono blocks, all finite, as far as the file can be read."""
-        mix = np.full(self.channels, 1 / self.channels, np.float32)
-        while (block := self._read()) is not None:
-            self.frames += len(block)
-            if self.frames > self._cap_s * self.rate:
-                raise too_long(self._cap_s)
-            yield self._finite(block) @ mix
+        try:
+            for lead, file in self._source.files():
+                if file.samplerate != self.rate:
+                    self._change = True
+                    break
+                yield from self._sound(lead, file)
+        except sf.LibsndfileError as error:
+            if self.frames < self.rate:
+                raise UndecodableAudio("undecodable", f"damaged from the start: {reason(error)}") from error
+            self._damaged = True
         if self.frames == 0:
             raise UndecodableAudio("undecodable", "the file holds no sound that can be decoded")
         self._judge()
@@ -112,43 +99,65 @@ class AudioReader:
         if not self.exact or self.promised_frames is None or self.media_type == "audio/mpeg":
             return True
         try:
-            self._file.seek(self.promised_frames - 1)
-            return len(self._file.read(1, dtype="float32", always_2d=True)) == 1
+            self._source.first.seek(self.promised_frames - 1)
+            return len(self._source.first.read(1, dtype="float32", always_2d=True)) == 1
         except sf.LibsndfileError:
             return False
 
-    def _read(self) -> Samples | None:
-        try:
-            read = self._file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
-        except sf.LibsndfileError as error:
-            if self.frames < self.rate:
-                raise UndecodableAudio("undecodable", f"damaged from the start: {_reason(error)}") from error
-            self._damaged = True
-            return None
-        block = cast(Samples, read)
-        return block if len(block) else None
+    def _sound(self, lead: int, file: SequentialFile) -> Iterator[Samples]:
+        if lead:
+            yield self._counted(np.zeros(lead, np.float32))
+        frames = _FLAC_BLOCK_FRAMES if self.media_type == "audio/flac" else _BLOCK_FRAMES
+        into = np.empty((frames, file.channels), np.float32)
+        while len(block := cast(Samples, file.read(dtype="float32", out=into))):
+            yield self._counted(self._mono(block))
 
-    def _finite(self, block: Samples) -> Samples:
+    def _counted(self, block: Samples) -> Samples:
+        self.frames += len(block)
+        if self.frames > self._cap_s * self.rate:
+            raise too_long(self._cap_s)
+        return block
+
+    def _mono(self, block: Samples) -> Samples:
+        """Mix the channels evenly; what is no sound becomes silence."""
+        channels = block.shape[1]
+        mono = block[:, 0].copy() if channels == 1 else block @ np.full(channels, 1 / channels, np.float32)
+        # The sum of squares alone: it is all that sound needs, a fifth of looking at every sample.
+        with np.errstate(over="ignore", invalid="ignore"):
+            sounds = float(mono @ mono) < _LOUDEST**2
+        if sounds:
+            return mono
         good = np.abs(block) < _LOUDEST
-        if good.all():
-            return block
         self._not_numbers += int(good.size - np.count_nonzero(good))
-        return np.where(good, block, np.float32(0))
+        return np.where(good, block, np.float32(0)) @ np.full(channels, 1 / channels, np.float32)
+
+    def _promised(self) -> int | None:
+        """Return the length that the decoder takes the file for, with what it leaves off."""
+        source = self._source
+        if not source.is_whole or source.first.frames >= _NO_LENGTH:
+            return None
+        return source.first.frames + (source.mended.pieces[0].lead if source.mended.pieces else 0)
 
     def _judge(self) -> None:
-        """Compare what came out with what the header promised."""
+        """Compare what came out with what the headers promised."""
+        self.warnings.extend(self._source.mended.warnings)
+        at_s = self.frames / self.rate
         if self._not_numbers:
             self.warnings.append(f"{self._not_numbers} samples are no numbers or beyond reason: now silence")
+        if self._change:
+            self.warnings.append(f"the sample rate changes after {at_s:.1f} s: nothing after that was used")
         if self.missing is not None and self.missing > TOLERATED_LOSS:
             self.warnings.append(f"cut off: {self.missing:.0%} of what the header promises is missing")
-        elif self._damaged or self.frames < (1 - TOLERATED_LOSS) * self._promised_exactly:
-            self.warnings.append(f"damaged: nothing after {self.frames / self.rate:.1f} s could be decoded")
+        elif self._damaged or (
+            self.exact and self.frames < (1 - TOLERATED_LOSS) * (self.promised_frames or 0)
+        ):
+            self.warnings.append(f"damaged: nothing after {at_s:.1f} s could be decoded")
 
-    def _accepted(self) -> str:
+    def _accepted(self, kind: str) -> str:
         """Return the media type of a file whose format, rate and channels are taken."""
-        media_type = _MEDIA_TYPES.get(self._file.format)
+        media_type = _MEDIA_TYPES.get(kind)
         if media_type is None:
-            raise UndecodableAudio("undecodable", f"{self._file.format}: send WAV, MP3, FLAC or OGG")
+            raise UndecodableAudio("undecodable", f"{kind}: send WAV, MP3, FLAC or OGG")
         if not MIN_RATE <= self.rate <= MAX_RATE:
             raise UndecodableAudio("undecodable", f"sampled at {self.rate} Hz: send 8 to 192 kHz")
         if not 1 <= self.channels <= MAX_CHANNELS:
@@ -159,21 +168,3 @@ class AudioReader:
 def too_long(cap_s: float) -> UndecodableAudio:
     """Return the refusal of a file that holds more than `cap_s` seconds of sound."""
     return UndecodableAudio("too_long", f"longer than {cap_s / 60:g} minutes of sound")
-
-
-def _open(path: Path) -> _Sequential:
-    with path.open("rb") as file:
-        head = file.read(SNIFF_BYTES)
-    if sniff(head) is None:
-        raise UndecodableAudio("undecodable", "no WAV, MP3, FLAC or OGG file by its content")
-    try:
-        # As bytes, which soundfile takes but does not declare: it cannot encode a name that is no UTF-8.
-        return _Sequential(os.fsencode(path))  # pyright: ignore[reportArgumentType]
-    except sf.LibsndfileError as error:
-        raise UndecodableAudio("undecodable", f"the decoder refuses it: {_reason(error)}") from error
-
-
-def _reason(error: sf.LibsndfileError) -> str:
-    """Return what libsndfile says; of an MP3 without a good frame it says that the file does not exist."""
-    reason = error.error_string.strip().rstrip(".")
-    return "no sound can be found in it" if "does not exist" in reason else reason or "no reason given"

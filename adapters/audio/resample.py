@@ -1,7 +1,7 @@
 """Any sample rate to the analysis's 22,050 Hz, block by block.
 
-A matrix product per block does the polyphase filter: 0.1 s of CPU for a song of 210 s at 44.1 kHz, and no
-import of scipy.signal (1.6 s and 70 MB for each child).
+Matrix products do the polyphase filter: 0.03 s of CPU for four minutes at 44.1 kHz, and no import of
+scipy.signal (1.6 s and 70 MB for each child).
 """
 
 from __future__ import annotations
@@ -16,28 +16,31 @@ RATE = 22_050
 
 Samples = NDArray[np.float32]
 
-_ZERO_CROSSINGS = 32
+_ZERO_CROSSINGS = 20
 _KAISER_BETA = 7.0
-_CUTOFF = 0.95
 _MAX_DENOMINATOR = 1280
-_MIN_INPUT = 64
 
 
 class Resampler:
     """A linear-phase low-pass and rate change of a mono signal that comes in blocks.
 
-    The filter is a Kaiser-windowed sinc, cut at 0.95 of the lower Nyquist frequency, with no delay: output
-    sample n stands at n / 22,050 s. A ratio that has no denominator up to 1280 (44,099 Hz) is rounded inside
-    a block, and blocks start at the nearest input sample: the error stays below one sample, it never adds up.
+    The filter is a Kaiser-windowed sinc, half at the lower Nyquist frequency, with no delay: output sample n
+    stands at n / 22,050 s. From 44.1 kHz it loses 0.1 dB at 10 kHz, where the analysis
+    stops looking; what folds back to below that is 39 dB down and more.
+    A ratio that has no denominator up to 1280 (44,099 Hz) is rounded inside a block, and blocks start at the
+    nearest input sample: the error stays below one sample, it never adds up.
     """
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
-        ratio = Fraction(RATE, rate).limit_denominator(_MAX_DENOMINATOR)
-        steps = -(-_MIN_INPUT // ratio.denominator)
-        self._consumed = ratio.denominator * steps
-        self._produced = ratio.numerator * steps
-        self._matrix, self._pad = _polyphase(float(ratio), self._consumed, self._produced)
+        ratio = Fraction(RATE, rate)
+        rounded = ratio.limit_denominator(_MAX_DENOMINATOR)
+        self._exact = ratio == rounded
+        self._pad = int(np.ceil(_ZERO_CROSSINGS / min(1.0, float(rounded))))
+        steps = -(-2 * self._pad // rounded.denominator)
+        self._consumed = rounded.denominator * steps
+        self._produced = rounded.numerator * steps
+        self._matrix = _polyphase(float(rounded), self._pad, self._consumed, self._produced)
         self._held: Samples = np.zeros(self._pad, np.float32)
         self._given = 0
         self._blocks = 0
@@ -53,10 +56,10 @@ class Resampler:
             self._held = held
             return np.empty(0, np.float32)
         base = self._given + self._pad - len(held)
-        windows = np.lib.stride_tricks.sliding_window_view(held, self._consumed + 2 * self._pad)
+        made = self._evenly(held, len(starts)) if self._exact else self._gathered(held, starts - base)
         self._blocks += len(starts)
         self._held = held[self._start(self._blocks) - base :]
-        return (windows[starts - base] @ self._matrix).reshape(-1)
+        return made.reshape(-1)
 
     def finish(self) -> Samples:
         """Give what is left, so that the output is as long as the input."""
@@ -64,6 +67,22 @@ class Resampler:
             return np.empty(0, np.float32)
         wanted = round(self._given * RATE / self._rate) - self._blocks * self._produced
         return self.push(np.zeros(2 * (self._consumed + self._pad), np.float32))[:wanted]
+
+    def _evenly(self, held: Samples, count: int) -> Samples:
+        """Filter blocks that follow one another: each needs its own row of input and the next one's start.
+
+        Cutting overlapping windows out instead took as long as the filter itself.
+        """
+        after = 2 * self._pad
+        rows = held[: count * self._consumed].reshape(count, self._consumed)
+        made = rows @ self._matrix[: self._consumed]
+        made[:-1] += rows[1:, :after] @ self._matrix[self._consumed :]
+        made[-1] += held[count * self._consumed :][:after] @ self._matrix[self._consumed :]
+        return made
+
+    def _gathered(self, held: Samples, starts: NDArray[np.int64]) -> Samples:
+        windows = np.lib.stride_tricks.sliding_window_view(held, len(self._matrix))
+        return windows[starts] @ self._matrix
 
     def _start(self, block: int) -> int:
         """Return the input sample nearest to the first output of a block."""
@@ -77,13 +96,12 @@ class Resampler:
         return starts[starts <= last]
 
 
-def _polyphase(ratio: float, consumed: int, produced: int) -> tuple[Samples, int]:
-    """Return the matrix that turns pad + consumed + pad input samples into `produced` outputs, and pad."""
-    cutoff = min(1.0, ratio) * _CUTOFF
+def _polyphase(ratio: float, pad: int, consumed: int, produced: int) -> Samples:
+    """Return the matrix that turns pad + consumed + pad input samples into `produced` outputs."""
+    cutoff = min(1.0, ratio)
     half_width = _ZERO_CROSSINGS / cutoff
-    pad = int(np.ceil(half_width))
     inputs = np.arange(-pad, consumed + pad)[:, None]
     distance = inputs - np.arange(produced)[None, :] / ratio
     window = np.i0(_KAISER_BETA * np.sqrt(np.clip(1 - (distance / half_width) ** 2, 0, None)))
     kernel = np.where(np.abs(distance) <= half_width, np.sinc(cutoff * distance) * window, 0)
-    return np.ascontiguousarray(kernel / kernel.sum(axis=0), dtype=np.float32), pad
+    return np.ascontiguousarray(kernel / kernel.sum(axis=0), dtype=np.float32)

@@ -6,6 +6,9 @@ tag is unknown to it) and calls every Ogg file, video included, the same.
 
 from __future__ import annotations
 
+from adapters.audio.id3 import id3_length
+from adapters.audio.mp3_frames import in_a_row
+
 SNIFF_BYTES = 4096
 """How many leading bytes `sniff` wants; fewer are judged as they are."""
 
@@ -16,7 +19,8 @@ _OGG_CODECS = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC")
 def sniff(head: bytes) -> str | None:
     """Return the media type these first bytes claim, None when it is no audio we take.
 
-    A claim only: decoding proves it. Only WAV (RIFF, RIFX, RF64), MP3, FLAC and audio in Ogg are taken.
+    A claim only: decoding proves it. Only WAV (RIFF, RIFX, RF64), MP3, FLAC and audio in Ogg are taken; an
+    MP3 that was torn out of a stream may begin in mid-frame.
     """
     if head[:3] == b"ID3":
         return _sniff_tagged(head)
@@ -26,15 +30,14 @@ def sniff(head: bytes) -> str | None:
         return "audio/flac"
     if head[:4] == b"OggS":
         return "audio/ogg" if any(codec in head[:256] for codec in _OGG_CODECS) else None
-    return "audio/mpeg" if _is_layer_three(head) else None
+    return "audio/mpeg" if _is_layer_three(head) or in_a_row(head) else None
 
 
 def _sniff_tagged(head: bytes) -> str | None:
     """Judge what follows an ID3v2 tag; a tag longer than `head` (a cover picture) is taken for an MP3's."""
     if len(head) < 10:
         return None
-    size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-    body = head[10 + size :].lstrip(b"\0")
+    body = head[id3_length(head) :].lstrip(b"\0")
     return "audio/mpeg" if not body else sniff(body)
 
 

@@ -70,10 +70,51 @@ def flipped(file: bytes, seed: int, count: int, after: int = 0) -> bytes:
     return bytes(damaged)
 
 
+def vbr(sound: Sound, rate: int) -> bytes:
+    """The sound as an MP3 of variable bitrate, with its Xing frame."""
+    file = io.BytesIO()
+    with sf.SoundFile(
+        file, "w", rate, sound.shape[1], format="MP3", bitrate_mode="VARIABLE", compression_level=0.3
+    ) as writer:
+        writer.write(sound)
+    return file.getvalue()
+
+
 def without_xing(mp3: bytes) -> bytes:
     """The same MP3 without the leading frame that states its length."""
-    tag = max(mp3[:256].find(b"Xing"), mp3[:256].find(b"Info"))
-    return mp3[mp3.index(mp3[:2], tag) :]
+    return mp3[mp3.index(mp3[:2], _tag_at(mp3)) :]
+
+
+def stated_frames(mp3: bytes) -> int:
+    """How many frames the leading frame states."""
+    return struct.unpack_from(">I", mp3, _tag_at(mp3) + 8)[0]
+
+
+def stating_frames(mp3: bytes, frames: int) -> bytes:
+    """The same MP3 whose leading frame states another number of frames."""
+    at = _tag_at(mp3) + 8
+    return mp3[:at] + struct.pack(">I", frames) + mp3[at + 4 :]
+
+
+def as_vbri(mp3: bytes) -> bytes:
+    """The same MP3 whose leading frame is Fraunhofer's: VBRI, 36 bytes in."""
+    frames, length = stated_frames(mp3), mp3.index(mp3[:2], _tag_at(mp3))
+    frame = mp3[:4] + bytes(32) + b"VBRI" + struct.pack(">HHHII", 1, 0, 75, len(mp3), frames)
+    return frame.ljust(length, b"\0") + mp3[length:]
+
+
+def _tag_at(mp3: bytes) -> int:
+    return max(mp3[:256].find(b"Xing"), mp3[:256].find(b"Info"))
+
+
+def stating_samples(flac: bytes, samples: int) -> bytes:
+    """The same FLAC whose STREAMINFO states another length; 0 leaves it open."""
+    return (
+        flac[:21]
+        + bytes((flac[21] & 0xF0 | samples >> 32,))
+        + struct.pack(">I", samples & 0xFFFFFFFF)
+        + flac[26:]
+    )
 
 
 def with_id3(file: bytes, size: int) -> bytes:

@@ -15,7 +15,7 @@ from tests.integration.recordings import encoded
 pytestmark = pytest.mark.anyio
 
 RATE = 8_000
-MOST_BYTES = 500_000_000
+MOST_BYTES = 300_000_000
 
 
 def memory_bytes(field: str) -> int:
@@ -28,7 +28,7 @@ def memory_bytes(field: str) -> int:
     return max(found)
 
 
-async def test_twenty_minutes_take_less_than_500_mb_more_than_a_bare_child(tmp_path: Path) -> None:
+async def test_twenty_minutes_take_less_than_300_mb_with_the_child_and_its_imports(tmp_path: Path) -> None:
     """A song of one minute twenty times over, so that making it takes no time."""
     minute = synthesise("rock", 120, 60, seed=2, sample_rate=RATE)
     path = tmp_path / "long"
@@ -38,7 +38,7 @@ async def test_twenty_minutes_take_less_than_500_mb_more_than_a_bare_child(tmp_p
         analysed = await analyser.analyse(path, Settings(), lambda *_: None)
         peak = memory_bytes("VmHWM")
     assert 0 < bare < 100_000_000
-    assert peak - bare < MOST_BYTES
+    assert peak < MOST_BYTES
     assert peak - bare > 20 * 60 * 22_050 * 4  # the samples at least: the right child was measured
     assert analysed.duration_ms == pytest.approx(1_200_000, abs=1)
     assert analysed.bpm == pytest.approx(120, abs=0.5)

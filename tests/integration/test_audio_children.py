@@ -230,6 +230,27 @@ async def test_a_child_imports_nothing_before_a_job_needs_it(tmp_path: Path) -> 
         sys.path.remove(str(tmp_path))
 
 
+async def test_a_child_imports_what_it_is_told_before_its_first_job(tmp_path: Path) -> None:
+    """The module says when it was imported; the job is sent once that is done."""
+    (tmp_path / "slow_import.py").write_text(
+        f"from pathlib import Path\nPath({str(tmp_path / 'imported')!r}).touch()\ndef job(): return 'done'\n"
+    )
+    sys.path.insert(0, str(tmp_path))
+    try:
+        async with Children(1, MEMORY, warm=("slow_import",)) as pool, asyncio.timeout(20):
+            while not (tmp_path / "imported").exists():
+                await asyncio.sleep(0.01)
+            assert await pool.run("slow_import:job", returns=str, timeout_s=30) == "done"
+    finally:
+        sys.path.remove(str(tmp_path))
+
+
+async def test_a_child_that_cannot_import_what_it_is_told_fails_its_job() -> None:
+    async with Children(1, MEMORY, warm=("no_such_module",)) as pool:
+        with pytest.raises(ChildDied, match="exited with 1"):
+            await run(pool, "double", 2)
+
+
 async def test_closing_the_pool_ends_every_child() -> None:
     async with Children(2, MEMORY) as pool:
         pids = await asyncio.gather(run(pool, "whoami"), run(pool, "whoami"))

@@ -16,14 +16,12 @@ from adapters.audio.resample import RATE
 from commands.ports import UndecodableAudio
 from tests.integration.recordings import (
     encoded,
-    flipped,
     tone,
     wav,
     with_channels,
     with_data_size,
     with_id3,
     with_rate,
-    without_xing,
 )
 
 CAP_S = 60.0
@@ -54,9 +52,11 @@ def refusal(content: bytes, path: Path, cap_s: float = CAP_S) -> UndecodableAudi
         ("WAV", "PCM_U8", "audio/wav"),
         ("WAV", "PCM_16", "audio/wav"),
         ("WAV", "PCM_24", "audio/wav"),
+        ("WAV", "PCM_32", "audio/wav"),
         ("WAV", "FLOAT", "audio/wav"),
         ("WAV", "DOUBLE", "audio/wav"),
         ("WAVEX", "PCM_16", "audio/wav"),
+        ("WAVEX", "FLOAT", "audio/wav"),
         ("RF64", "PCM_16", "audio/wav"),
         ("FLAC", "PCM_16", "audio/flac"),
         ("FLAC", "PCM_24", "audio/flac"),
@@ -95,10 +95,28 @@ def test_every_rate_keeps_its_length(rate: int, decoded: Decode) -> None:
     assert abs(len(result.samples) - 1.5 * RATE) <= 1
 
 
-def test_opus_is_taken(decoded: Decode) -> None:
-    result = decoded(encoded(tone(2, 48_000), 48_000, "OGG", "OPUS"))
+@pytest.mark.parametrize("rate", [8_000, 12_000, 16_000, 24_000, 48_000])
+def test_opus_is_taken(rate: int, decoded: Decode) -> None:
+    result = decoded(encoded(tone(2, rate), rate, "OGG", "OPUS"))
     assert result.media_type == "audio/ogg"
     assert result.duration_ms == pytest.approx(2000, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "subtype"),
+    [("WAVEX", "PCM_24"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS")],
+)
+def test_six_channels_are_taken(kind: str, subtype: str, decoded: Decode) -> None:
+    result = decoded(encoded(tone(1, 48_000, 6), 48_000, kind, subtype))
+    assert result.channels == 6
+    assert result.duration_ms == pytest.approx(1000, abs=0.1)
+
+
+@pytest.mark.parametrize("rate", [8_000, 192_000])
+@pytest.mark.parametrize("kind", ["FLAC", "OGG"])
+def test_the_rates_at_the_ends_are_taken_compressed_too(kind: str, rate: int, decoded: Decode) -> None:
+    result = decoded(encoded(tone(1, rate), rate, kind))
+    assert (result.sample_rate, result.duration_ms) == (rate, pytest.approx(1000, abs=0.2))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 6])
@@ -145,10 +163,6 @@ def test_a_size_that_is_too_big_gives_what_is_there_and_says_so(decoded: Decode)
     assert result.warnings == ("cut off: 50% of what the header promises is missing",)
 
 
-def test_a_size_that_is_too_small_is_believed(decoded: Decode) -> None:
-    assert decoded(with_data_size(wav(tone(2)), 44_100)).duration_ms == pytest.approx(500, abs=0.1)
-
-
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "MP3"])
 def test_a_file_that_was_cut_off_is_salvaged_with_a_warning(kind: str, decoded: Decode) -> None:
     noise = 0.1 * np.random.default_rng(2).standard_normal((44_100 * 6, 1)).astype(np.float32)
@@ -178,13 +192,6 @@ def test_the_probe_takes_the_whole_file_with_its_length(kind: str, tmp_path: Pat
     assert probe(path, CAP_S).duration_ms == pytest.approx(40_000, abs=0.1)
 
 
-def test_a_damaged_mp3_is_salvaged_with_a_warning(decoded: Decode) -> None:
-    mp3 = encoded(tone(20, channels=2), 44_100, "MP3")
-    result = decoded(flipped(mp3, seed=3, count=400, after=5_000))
-    assert 500 < result.duration_ms < 19_900
-    assert result.warnings[0].startswith("damaged: nothing after ")
-
-
 def test_a_flac_is_used_up_to_the_damage(decoded: Decode) -> None:
     flac = bytearray(encoded(tone(10), 44_100, "FLAC"))
     middle = len(flac) // 2
@@ -201,7 +208,6 @@ def test_a_flac_is_used_up_to_the_damage(decoded: Decode) -> None:
         (b"just text, in a file named .mp3\n" * 100, "by its content"),
         (encoded(tone(1), 44_100, "AIFF"), "by its content"),
         (wav(tone(1))[:44], "no sound"),
-        (with_data_size(wav(tone(1)), 0), "no sound"),
         (with_rate(wav(tone(1)), 0), "refuses"),
         (with_rate(wav(tone(1)), 0xFFFF_FFFF), "refuses"),
         (with_rate(wav(tone(1)), 7_999), "7999 Hz"),
@@ -242,12 +248,3 @@ def test_the_probe_refuses_what_is_too_long(kind: str, tmp_path: Path) -> None:
     with pytest.raises(UndecodableAudio) as refused:
         probe(path, 5)
     assert refused.value.code == "too_long"
-
-
-def test_the_probe_counts_an_mp3_whose_guessed_length_is_too_long(tmp_path: Path) -> None:
-    """Its first frames are small, so libsndfile guesses 30 s and more from the size of the file."""
-    noise = 0.1 * np.random.default_rng(2).standard_normal((44_100 * 3, 1)).astype(np.float32)
-    quiet = without_xing(encoded(np.zeros((44_100 * 3, 1), np.float32), 44_100, "MP3"))
-    path = tmp_path / "upload"
-    path.write_bytes(quiet + without_xing(encoded(noise, 44_100, "MP3")))
-    assert probe(path, 7).duration_ms == pytest.approx(6000, abs=100)

@@ -1,0 +1,68 @@
+"""An MP3 as streams of frames, each behind a header that tells their true number."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from adapters.audio.id3 import id3_length
+from adapters.audio.mp3_frames import Mp3Stream, streams
+from adapters.audio.mp3_header import honest
+from adapters.audio.pieces import TOLERATED_LOSS, Buffer, Mended, Piece, understated
+from commands.ports import UndecodableAudio
+
+_DECODER_DELAY = 529
+"""Samples that libmpg123 cuts off whatever has a header, and does not off what has none."""
+
+_TAGS = (b"ID3", b"TAG", b"APE", b"LYR")
+_MOST_STREAMS = 500
+
+
+def mended(data: Buffer) -> Mended:
+    """Return a piece for each stream; the file as it is when no frame tells its length (free format).
+
+    Raises UndecodableAudio when streams are beyond reason.
+    """
+    found = streams(data)
+    if not found:
+        return Mended(exact=False)
+    if len(found) > _MOST_STREAMS:
+        raise UndecodableAudio("undecodable", f"more than {_MOST_STREAMS} changes of rate or channels")
+    seconds = sum(stream.seconds(stream.frames) for stream in found)
+    promised = found[0].header.promised if found[0].header else None
+    promised_s = found[0].seconds(promised) if promised else None
+    return Mended(
+        None if _is_honest(data, found) else tuple(_piece(data, stream) for stream in found if stream.frames),
+        None if promised_s is None else max(0.0, 1 - seconds / promised_s),
+        (*(understated(promised_s, seconds) if promised_s else ()), *_left_out(data, found)),
+    )
+
+
+def _is_honest(data: Buffer, found: list[Mp3Stream]) -> bool:
+    """Say whether a decoder can be given the file as it is: a tag, a true header, frames, and an end."""
+    stream = found[0]
+    if len(found) > 1 or len(stream.runs) != 1 or stream.header is None or stream.header.is_vbri:
+        return False
+    starts_at = stream.runs[0][0] - len(stream.header.frame)
+    return stream.header.promised == stream.frames and starts_at == id3_length(data[:10])
+
+
+def _piece(data: Buffer, stream: Mp3Stream) -> Piece:
+    version, _, mono = stream.kind
+    if stream.header is not None and stream.header.promised is not None and not stream.header.is_vbri:
+        return Piece((honest(stream.header, stream.frames, version, mono), *stream.runs))
+    first = stream.runs[0][0]
+    return Piece((stream.own_header(data[first : first + 4]), *stream.runs), _DECODER_DELAY)
+
+
+def _left_out(data: Buffer, found: list[Mp3Stream]) -> tuple[str, ...]:
+    """Return what is to be said of bytes that are neither frames nor tags: they shift what comes after.
+
+    At the end a little of it is nobody's loss.
+    """
+    runs = [run for stream in found for run in stream.runs]
+    gaps = [(run[1], after[0]) for run, after in pairwise(runs)]
+    end = (runs[-1][1], len(data)) if runs else (0, 0)
+    if end[1] - end[0] > TOLERATED_LOSS * len(data):
+        gaps.append(end)
+    lost = sum(stop - start for start, stop in gaps if data[start : start + 3] not in _TAGS)
+    return (f"damaged: {lost:,} bytes among the frames are no sound, and were left out",) if lost else ()
