@@ -3,13 +3,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: up demo test check soak bench contracts lock clean
+.PHONY: up demo servers test check soak bench contracts lock clean
 
 up: $(STAMP)
 	$(BIN)/beatledger up
 
 demo: $(STAMP)
 	$(BIN)/beatledger demo
+
+# Postgres, Kafka, MongoDB's stand-in and S3 for the distributed profile by hand; FOLDER=… keeps their data.
+servers: $(STAMP)
+	@$(BIN)/python -m tests.servers $(FOLDER)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 3 -m "not soak"
@@ -29,10 +33,19 @@ bench: $(STAMP)
 contracts: $(STAMP)
 	$(BIN)/python -m app.contracts docs
 
-# Versions and hashes only: an address would tie the file to one registry.
+# Versions and hashes only: an address would tie the file to one registry. The image installs the second file.
+COMPILE := uv pip compile --quiet pyproject.toml --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-annotate --no-header
 lock:
-	uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-annotate --no-header -o requirements.lock
+	$(COMPILE) --group dev -o requirements.lock
+	$(COMPILE) --group build --constraint requirements.lock -o requirements.image.lock
+
+# Passwords for docker-compose.yml, made once.
+.env:
+	umask 077; $(PYTHON) -c 'import re, secrets, sys; \
+		print(re.sub("=$$", lambda _: "=" + secrets.token_hex(32), sys.stdin.read(), flags=re.M), end="")' \
+		< .env.example > .env.new
+	mv .env.new .env
 
 # The stamp moves only after everything is in, so an interrupted install is done again.
 $(STAMP): requirements.lock pyproject.toml

@@ -50,6 +50,7 @@ class S3Server:
             ),
             *(f"-bucket={BUCKET}", "-admin.ui=false", f"-s3.port={self._s3}", f"-s3.port.grpc={self._web}"),
             *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.volumeSizeLimitMB=64", *ports),
+            "-master.telemetry=false",  # it would report to its makers
         ]
         with (self._folder / "log").open("ab") as output:
             self._process = subprocess.Popen(
