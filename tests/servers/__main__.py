@@ -2,8 +2,8 @@
 
     python -m tests.servers [FOLDER]
 
-Prints the variables that lead to them, and writes them to FOLDER/environment for a shell to `source`. With the
-same folder it goes on with the same data, on other ports; without one, everything is gone at the end.
+Prints the variables that lead to them, and writes them to FOLDER/environment for a shell to `source`. With
+the same folder it goes on with the same data, on other ports; without one, everything is gone at the end.
 MongoDB is the stand-in of the tests, or BEATLEDGER_TEST_MONGO_URL.
 """
 
@@ -97,7 +97,8 @@ def main(given: str | None = None) -> None:
         file = folder / "environment"
         file.touch(mode=0o600)
         file.write_text(exports)
-        print(f"{exports}\n# in another shell: source {file}\n# Ctrl-C ends the servers", flush=True)
+        sys.stdout.write(f"{exports}\n# in another shell: source {file}\n# Ctrl-C ends the servers\n")
+        sys.stdout.flush()
         signal.sigwait(ends)
 
 
