@@ -23,8 +23,10 @@ def private_folder(parent: Path) -> Generator[Path]:
         parent.mkdir(parents=True, exist_ok=True)
         for left in parent.glob("process-*"):
             _remove_if_left(left)
-        own = Path(tempfile.mkdtemp(prefix="process-", dir=parent))
-        lock = _lock(own)
+        # Its name shows it to others only once it is locked: until then they would take it for left.
+        new = Path(tempfile.mkdtemp(prefix="new-", dir=parent))
+        lock = _lock(new)
+        own = new.rename(parent / f"process-{new.name.removeprefix('new-')}")
         files = own / "files"
         files.mkdir()
     except OSError as error:
