@@ -75,7 +75,8 @@ class Broker:
         folder.mkdir(parents=True, exist_ok=True)
         self._properties = folder / "server.properties"
         self._properties.write_text(_PROPERTIES.format(port=self._port, controller=controller, folder=folder))
-        self._format()
+        if not (folder / "log").exists():
+            self._format()
 
     @property
     def bootstrap(self) -> str:
@@ -124,7 +125,7 @@ class Broker:
     def _format(self) -> None:
         # A leading dash would be taken for an option.
         cluster = base64.urlsafe_b64encode(b"k" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
-        command = self._java("kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster, "-c")
+        command = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c")
         done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL)
         if done.returncode:
             raise NoKafka(f"the broker's folder can't be formatted: {done.stderr.decode()[-2000:]}")
