@@ -21,6 +21,8 @@ from analysis.synth import Song, synthesise
 F_MEASURE_AIM = 0.98
 CEMGIL_AIM = 0.95
 ANALYSIS_DEADLINE_S = 80.0
+FOLLOW_S = 20.0
+"""How long the read side may take to show what was written."""
 
 Style = Literal["edm", "rock", "jazz"]
 
@@ -87,7 +89,7 @@ def _watch(client: httpx2.Client, uploads: list[Uploaded], console: Console) -> 
             if time.monotonic() > deadline:
                 raise DemoFailed(f"not analysed after {ANALYSIS_DEADLINE_S:.0f} s: {sorted(waiting)}")
             for job_id in sorted(waiting):
-                job = _ok(client.get(f"/v1/jobs/{job_id}"))
+                job = _read(client, f"/v1/jobs/{job_id}")
                 progress.update(bars[job_id], completed=job["percent"], stage=job["stage"] or job["status"])
                 if job["status"] in ("dead", "cancelled"):
                     raise DemoFailed(f"job {job_id} ended as {job['status']}: {job}")
@@ -104,7 +106,7 @@ def _score(client: httpx2.Client, uploads: list[Uploaded], console: Console) -> 
     failed: list[str] = []
     for upload in uploads:
         detail = _until(client, upload, lambda d: d["status"] == "ready")
-        beats = _beats(client, upload.track_id)
+        beats = _beats(client, detail)
         f, c = (of(upload.song.beats_ms, beats) for of in (metrics.f_measure, metrics.cemgil))
         bpm = detail["metrics"]["bpm"]
         table.add_row(upload.piece.title, f"{upload.piece.bpm:g}", f"{bpm:.2f}", f"{f:.4f}", f"{c:.4f}")
@@ -118,8 +120,8 @@ def _score(client: httpx2.Client, uploads: list[Uploaded], console: Console) -> 
 def _correct(client: httpx2.Client, upload: Uploaded, console: Console) -> None:
     """Correct a grid by hand, read it back, show who did what, and travel back to before."""
     track = f"/v1/tracks/{upload.track_id}"
-    detail = _ok(client.get(track))
-    before = _beats(client, upload.track_id)
+    detail = _read(client, track)
+    before = _beats(client, detail)
     answer = _ok(
         client.put(
             f"{track}/beat-override",
@@ -127,8 +129,7 @@ def _correct(client: httpx2.Client, upload: Uploaded, console: Console) -> None:
             headers={"If-Match": f'"{detail["revision"]}"'},
         )
     )
-    _until(client, upload, lambda d: d["version"]["number"] == answer["version"])
-    after = _beats(client, upload.track_id)
+    after = _beats(client, _until(client, upload, lambda d: d["version"]["number"] == answer["version"]))
     if after != [round(ms + 12.0, 3) for ms in before]:
         raise DemoFailed("the corrected grid did not read back as it was made")
     console.print(f"corrected by hand: version {answer['version']}, every beat 12 ms later")
@@ -152,18 +153,28 @@ def _print_history(client: httpx2.Client, track: str, console: Console) -> None:
     console.print(table)
 
 
-def _beats(client: httpx2.Client, track_id: str) -> list[float]:
-    return _ok(client.get(f"/v1/tracks/{track_id}/beats"))["beats_ms"]
+def _beats(client: httpx2.Client, track: dict[str, Any]) -> list[float]:
+    # By its number: the view that tells the current one may be a moment behind this detail.
+    version = track["version"]["number"]
+    return _read(client, f"/v1/tracks/{track['track_id']}/beats?version={version}")["beats_ms"]
 
 
 def _until(client: httpx2.Client, upload: Uploaded, true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """Return the track's detail once it shows what was done: the read side follows within milliseconds."""
-    deadline = time.monotonic() + 10.0
-    while not true(detail := _ok(client.get(f"/v1/tracks/{upload.track_id}"))):
+    deadline = time.monotonic() + FOLLOW_S
+    while not true(detail := _read(client, f"/v1/tracks/{upload.track_id}")):
         if time.monotonic() > deadline:
             raise DemoFailed(f"the read side did not follow: {detail}")
         time.sleep(0.02)
     return detail
+
+
+def _read(client: httpx2.Client, path: str) -> dict[str, Any]:
+    """Return what is or soon will be there: what was just written is not yet in every view and queue."""
+    deadline = time.monotonic() + FOLLOW_S
+    while (response := client.get(path)).status_code in (404, 503) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return _ok(response)
 
 
 def _ok(response: httpx2.Response) -> dict[str, Any]:
