@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -103,11 +104,19 @@ def test_the_versions_are_those_of_the_tests():
     assert SERVICES["postgres"]["image"].startswith("postgres:18.")  # pginstall18 of the wheel
 
 
-def test_the_image_installs_what_the_tests_ran_with():
-    def pinned(file: str) -> set[str]:
-        return set(re.findall(r"^[a-z0-9._-]+==\S+", (ROOT / file).read_text(), re.M))
+def pinned(file: str) -> set[str]:
+    return set(re.findall(r"^[a-z0-9._-]+==\S+", (ROOT / file).read_text(), re.M))
 
+
+def test_the_image_installs_what_the_tests_ran_with():
     assert pinned("requirements.image.lock") < pinned("requirements.lock")
+
+
+def test_the_image_lacks_no_dependency():
+    """Else `make lock` wrote one file and not the other."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = {re.split(r"[\[<>=]", dependency)[0] for dependency in project["dependencies"]}
+    assert wanted <= {pin.partition("==")[0] for pin in pinned("requirements.image.lock")}
 
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if name not in OURS])
