@@ -18,7 +18,6 @@ from tests.servers.postgres import (
 )
 from tests.servers.s3 import S3Server, running_s3
 
-
 # Settings of the shell that runs the tests would be those of the products they start.
 for _name in [name for name in os.environ if name.startswith("BEATLEDGER_") and "_TEST_" not in name]:
     del os.environ[_name]
