@@ -19,8 +19,10 @@ from api.rest.models import JobAccepted, JobList, JobShape, Moved
 from api.rest.routing import guarded
 from api.security.guard import producer, reader
 from api.services import services_of
+from commands.analysis.standing import QUEUED
 from commands.ports import JobStatus, JobView
-from domain.errors import NotFound
+from domain.errors import LedgerError, NotFound, Unavailable
+from domain.log import EventStore
 from domain.track.commands import CancelAnalysis, RequeueAnalysis
 
 router = guarded("jobs")
@@ -31,6 +33,9 @@ PATIENCE_S = 1.0
 
 MAX_PATIENCE_S = 2.0
 """What `Prefer: wait` can make of it: a wrong id is told soon, and costs the store little."""
+
+RECENT = 10_000
+"""How many of the log's last events are searched for a job that is not in the queue."""
 
 _FIRST_POLL_S = 0.02
 _LAST_POLL_S = 0.2
@@ -80,9 +85,9 @@ async def requeue_job(request: Request, job_id: UUID) -> Response:
 
 
 async def _job(request: Request, job_id: UUID) -> JobView:
-    """Return a job. Raises NotFound once it had time to come into the queue.
+    """Return a job. Raises NotFound, or Unavailable while the queue has not read of it in the log yet.
 
-    The answer that names a new job is given before the queue has read of it in the log, a few ms later.
+    The answer that names a new job is given before that, a few ms as a rule, an outage at the worst.
     """
     wait_s = wait_of(request).timeout_s
     deadline = time.monotonic() + (PATIENCE_S if wait_s is None else min(wait_s, MAX_PATIENCE_S))
@@ -90,7 +95,15 @@ async def _job(request: Request, job_id: UUID) -> JobView:
     while (job := await services_of(request).jobs.get(job_id)) is None:
         left_s = deadline - time.monotonic()
         if left_s <= 0 or await request.is_disconnected():
-            raise NotFound(f"there is no job {job_id}")
+            raise await _absence(services_of(request).events, job_id)
         await asyncio.sleep(min(poll_s, left_s))
         poll_s = min(2 * poll_s, _LAST_POLL_S)
     return job
+
+
+async def _absence(events: EventStore, job_id: UUID) -> LedgerError:
+    """Return why a job is not in the queue: the log that leads there lags, or nobody asked for it."""
+    recent = await events.read_log(max(0, await events.head() - RECENT), RECENT, type=QUEUED)
+    if any(recorded.data.get("job_id") == str(job_id) for recorded in recent):
+        return Unavailable(f"job {job_id} was accepted, and is on its way into the queue: try again")
+    return NotFound(f"there is no job {job_id}")
