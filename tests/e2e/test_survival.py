@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import threading
 import time
 from pathlib import Path
 
@@ -13,63 +12,10 @@ import httpx2
 import pytest
 
 from tests.servers.beatledger import Beatledger, ready, upload
+from tests.servers.clients import Editor
 from tests.servers.processes import until
 
 HELD = {"Idempotency-Key": "held", "If-Match": "*"}
-
-
-class Editor(threading.Thread):
-    """A client that renames tracks, with a key a rename, and repeats each until it is answered."""
-
-    def __init__(self, up: Beatledger, track_id: str, name: str) -> None:
-        super().__init__(daemon=True)
-        self.up, self.track_id = up, track_id
-        self.token = up.token(name=name)
-        self.label = name
-        self.acknowledged: dict[str, int] = {}
-        self.stopping = threading.Event()
-        self.error: AssertionError | None = None
-
-    def run(self) -> None:
-        number = 0
-        try:
-            while not self.stopping.is_set():
-                title = f"{self.label} {number}"
-                self.acknowledged[title] = self._rename(title)
-                number += 1
-        except AssertionError as error:
-            self.error = error
-
-    def finish(self) -> None:
-        """Stop after the rename that is under way; raises what went wrong."""
-        self.stopping.set()
-        self.join(90)
-        assert not self.is_alive(), f"{self.label} is stuck"
-        if self.error:
-            raise self.error
-
-    def _rename(self, title: str) -> int:
-        """Repeat the command with its key until the server says where it stands in the log."""
-        deadline = time.monotonic() + 150
-        while True:
-            try:
-                response = httpx2.patch(
-                    f"{self.up.url}/v1/tracks/{self.track_id}",
-                    json={"title": title},
-                    headers={
-                        "Authorization": f"Bearer {self.token}",
-                        "Idempotency-Key": title,
-                        "If-Match": "*",
-                    },
-                    timeout=10,
-                )
-                if response.status_code == 200:
-                    return response.json()["position"]
-                assert response.status_code in (409, 503), response.text
-            except httpx2.TransportError:
-                pass
-            assert time.monotonic() < deadline, f"{title} was never answered"
-            time.sleep(0.02)
 
 
 def _check(up: Beatledger, editors: list[Editor]) -> None:
@@ -90,7 +36,7 @@ def _round(up: Beatledger, song: bytes, seed: int, kills: int) -> None:
     random.seed(seed)
     with up.client() as client:
         tracks = [upload(client, song, title=f"t{n}").json()["track_id"] for n in range(3)]
-    editors = [Editor(up, tracks[n % 3], f"editor {seed} {n}") for n in range(6)]
+    editors = [Editor(up, f"editor {seed} {n}", tracks[n % 3]) for n in range(6)]
     for editor in editors:
         editor.start()
     for _ in range(kills):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,9 +16,11 @@ import httpx2
 from adapters.postgres.access import Access
 from app.settings import Migration
 from tests.servers.beatledger import COMMAND, Served
-from tests.servers.postgres import OwnPostgres
+from tests.servers.kafka import Broker, own_broker
+from tests.servers.mongo import OwnMongo, own_mongo_server
+from tests.servers.postgres import OwnPostgres, own_server
 from tests.servers.processes import Process, until
-from tests.servers.s3 import S3Server
+from tests.servers.s3 import S3Server, running_s3
 
 ROLES = ("relay", "projector", "analysis", "rollout", "api")
 
@@ -71,17 +75,22 @@ class Installation(Served):
         for role in ROLES:
             self.ready(role)
 
-    def begin(self, name: str) -> None:
+    def begin(self, name: str, command: Sequence[str] = COMMAND) -> None:
         """Start a process; it need not be ready when this returns."""
-        words = [*COMMAND, "role", _role(name), "--port", "0"]
-        self.processes[name] = Process(words, self.environment)
+        self.processes[name] = Process([*command, "role", _role(name), "--port", "0"], self.environment)
+        self._urls.pop(name, None)
+
+    def listening(self, name: str) -> str:
+        """Return the address of a begun process, once it answers there at all."""
+        if name not in self._urls:
+            self._urls[name] = self.processes[name].url_after(f"beatledger {_role(name)} is at ")
+            if name == "api":
+                self.url = self._urls[name]
+        return self._urls[name]
 
     def ready(self, name: str, seconds: float = 60.0) -> None:
         """Wait until a begun process is ready."""
-        process = self.processes[name]
-        self._urls[name] = process.url_after(f"beatledger {_role(name)} is at ")
-        if name == "api":
-            self.url = self._urls[name]
+        self.listening(name)
         until(lambda: self.probe(name) == 200, seconds, f"{name}'s /readyz")
 
     def start(self, name: str) -> None:
@@ -92,6 +101,13 @@ class Installation(Served):
         """Return the status of a health probe."""
         assert self.processes[name].lives, f"{name} ended: {''.join(self.processes[name].output)}"
         return httpx2.get(f"{self._urls[name]}{path}", timeout=10.0).status_code
+
+    def said(self, name: str) -> str:
+        """Return what a process has said so far."""
+        return "".join(self.processes[name].output)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        self.processes[name].signal(number)
 
     def kill(self, name: str) -> None:
         """SIGKILL."""
@@ -110,16 +126,70 @@ class Installation(Served):
         self.processes.clear()
         return codes
 
-    def cli(self, *words: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+    def cli(
+        self, *words: str, timeout_s: float = 60.0, command: Sequence[str] = COMMAND
+    ) -> subprocess.CompletedProcess[str]:
         """Run another command on the same installation."""
         return subprocess.run(
-            [*COMMAND, *words],
+            [*command, *words],
             capture_output=True,
             text=True,
             timeout=timeout_s,
             check=False,
             env=self.environment,
         )
+
+
+@dataclass(frozen=True)
+class OwnServers:
+    """Private servers, to be killed, paused and started again."""
+
+    postgres: OwnPostgres
+    kafka: Broker
+    mongo: OwnMongo
+    s3: S3Server
+
+
+class OwnInstallation(Installation):
+    """An installation whose servers are its own."""
+
+    def __init__(self, environment: Mapping[str, str], servers: OwnServers) -> None:
+        super().__init__(environment)
+        self.servers = servers
+
+    def restore(self) -> None:
+        """One process of each role, each of them ready, whatever was done to them before."""
+        for name in [*self.processes]:
+            if name not in ROLES or not self.processes[name].lives:
+                self.kill(name)
+        for role in ROLES:
+            if role not in self.processes:
+                self.begin(role)
+        for role in ROLES:
+            self.ready(role)
+
+
+@contextmanager
+def own_installation(migrated_folder: Path, folder: Path) -> Generator[OwnInstallation]:
+    """Give an installation with servers of its own, all of it running, and end it whatever was done to it."""
+    (folder / "mongo").mkdir()
+    (folder / "s3").mkdir()
+    with (
+        own_server(migrated_folder, folder / "postgres") as postgres,
+        own_broker(folder / "kafka") as kafka,
+        own_mongo_server(folder / "mongo") as mongo,
+        running_s3(folder / "s3") as s3,
+    ):
+        servers = OwnServers(postgres, kafka, mongo, s3)
+        variables = environment(folder / "data", postgres, kafka.bootstrap, mongo.url, s3)
+        installation = OwnInstallation(variables, servers)
+        try:
+            installation.migrate()
+            installation.start_all()
+            yield installation
+        finally:
+            for name in [*installation.processes]:
+                installation.kill(name)
 
 
 def _role(name: str) -> str:
