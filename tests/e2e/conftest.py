@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from analysis.synth import synthesise
-from tests.servers.beatledger import Beatledger
+from tests.servers.beatledger import Beatledger, Served
+from tests.servers.installation import Installation, environment
+from tests.servers.mongo import MongoServer
+from tests.servers.postgres import TestServer
+from tests.servers.s3 import S3Server
 
 
 @pytest.fixture(scope="session")
@@ -22,12 +26,42 @@ def long_song() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beatledger]:
+def embedded_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beatledger]:
     """A running `up` that a module's tests share; don't kill it."""
     with_up = Beatledger(tmp_path_factory.mktemp("up") / "data")
     with_up.start()
     yield with_up
     with_up.stop()
+
+
+@pytest.fixture(scope="session")
+def distributed_up(
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres: TestServer,
+    kafka: str,
+    mongo: MongoServer,
+    s3: S3Server,
+) -> Iterator[Installation]:
+    """A running distributed installation that all share; don't kill it."""
+    with postgres.database() as access, mongo.database() as mongo_url:
+        path = tmp_path_factory.mktemp("distributed")
+        installation = Installation(environment(path, access, kafka, mongo_url, s3))
+        try:
+            installation.migrate()
+            installation.start_all()
+            yield installation
+        finally:
+            codes = installation.stop_all()
+        assert set(codes) == {0}
+
+
+@pytest.fixture(
+    scope="module",
+    params=["embedded", pytest.param("distributed", marks=pytest.mark.xdist_group("distributed"))],
+)
+def up(request: pytest.FixtureRequest) -> Served:
+    """A running installation of either profile that is shared; don't kill it."""
+    return request.getfixturevalue(f"{request.param}_up")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from analysis.genesis_map import hash_of, read_map
 from analysis.synth import synthesise
 from app.cli.map_folder import MapFolder, distinct
 from tests.integration.recordings import clicks, encoded, wav, with_data_size
-from tests.servers.beatledger import COMMAND, Beatledger, ready, upload
+from tests.servers.beatledger import COMMAND, Served, ready, upload
 from tests.servers.processes import until
 
 Run = subprocess.CompletedProcess[bytes]
@@ -105,7 +105,7 @@ def test_a_song_gives_its_whole_map_on_standard_output_and_a_line_on_standard_er
     )
 
 
-def test_a_running_server_gives_the_same_map(up: Beatledger, folder: Path):
+def test_a_running_server_gives_the_same_map(up: Served, folder: Path):
     """Equal but for whose it is: the track, the time it was made, the name of the file."""
     with up.client() as client:
         answer = upload(

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.servers.beatledger import Beatledger, ready, upload
+from tests.servers.beatledger import Served, ready, upload
 from tests.servers.processes import until
 
 
 @pytest.fixture(scope="module")
-def track(up: Beatledger, song: bytes) -> dict[str, Any]:
+def track(up: Served, song: bytes) -> dict[str, Any]:
     """A track that was uploaded and analysed."""
     with up.client() as client:
         answer = upload(client, song, artist="The Testers", tags=["a", "b"], preset="rock")
@@ -28,7 +28,7 @@ def test_an_uploaded_song_gets_its_beats(track: dict[str, Any]):
     assert track["tags"] == ["a", "b"]
 
 
-def test_the_genesis_map_is_what_its_etag_says(up: Beatledger, track: dict[str, Any]):
+def test_the_genesis_map_is_what_its_etag_says(up: Served, track: dict[str, Any]):
     with up.client("viewer") as client:
         response = client.get(f"/v1/tracks/{track['track_id']}/versions/1/genesis-map")
         assert response.headers["ETag"] == f'"{hashlib.sha256(response.content).hexdigest()}"'
@@ -41,7 +41,7 @@ def test_the_genesis_map_is_what_its_etag_says(up: Beatledger, track: dict[str, 
         assert (part.status_code, part.content) == (206, response.content[:10])
 
 
-def test_the_manifest_lists_files_that_are_what_it_says(up: Beatledger, track: dict[str, Any]):
+def test_the_manifest_lists_files_that_are_what_it_says(up: Served, track: dict[str, Any]):
     with up.client("viewer") as client:
         base = f"/v1/tracks/{track['track_id']}/versions/1"
         files = client.get(f"{base}/manifest").json()["artefacts"]
@@ -52,7 +52,7 @@ def test_the_manifest_lists_files_that_are_what_it_says(up: Beatledger, track: d
             assert listed["size"] == len(content)
 
 
-def test_beats_come_as_json_and_as_little_endian_doubles(up: Beatledger, track: dict[str, Any]):
+def test_beats_come_as_json_and_as_little_endian_doubles(up: Served, track: dict[str, Any]):
     with up.client("viewer") as client:
         path = f"/v1/tracks/{track['track_id']}/beats"
         beats = client.get(path).json()["beats_ms"]
@@ -61,7 +61,7 @@ def test_beats_come_as_json_and_as_little_endian_doubles(up: Beatledger, track: 
     assert len(beats) > 25
 
 
-def test_a_correction_is_a_version_that_can_be_taken_back(up: Beatledger, song: bytes):
+def test_a_correction_is_a_version_that_can_be_taken_back(up: Served, song: bytes):
     with up.client() as client:
         track_id = upload(client, song, preset="rock").json()["track_id"]
         before = ready(client, track_id)
@@ -90,7 +90,7 @@ def test_a_correction_is_a_version_that_can_be_taken_back(up: Beatledger, song: 
         assert client.get(f"{path}/beats", headers=wait).json()["beats_ms"] == machine
 
 
-def test_the_history_says_who_did_what_and_the_past_can_be_visited(up: Beatledger, song: bytes):
+def test_the_history_says_who_did_what_and_the_past_can_be_visited(up: Served, song: bytes):
     with up.client(name="Grace") as client:
         track_id = upload(client, song, preset="rock").json()["track_id"]
         ready(client, track_id)
@@ -119,7 +119,7 @@ def test_the_history_says_who_did_what_and_the_past_can_be_visited(up: Beatledge
         ]
 
 
-def test_lists_filter_sort_and_page(up: Beatledger, track: dict[str, Any], song: bytes):
+def test_lists_filter_sort_and_page(up: Served, track: dict[str, Any], song: bytes):
     with up.client() as client:
         wait = {
             "Consistency-Token": upload(client, song).headers["Consistency-Token"],
@@ -138,7 +138,7 @@ def test_lists_filter_sort_and_page(up: Beatledger, track: dict[str, Any], song:
         assert len(ids) == len(set(ids))
 
 
-def test_two_uploads_with_one_key_are_one_track(up: Beatledger, song: bytes):
+def test_two_uploads_with_one_key_are_one_track(up: Served, song: bytes):
     with up.client() as client:
         first = upload(client, song, key="once")
         second = upload(client, song, key="once")
@@ -147,7 +147,7 @@ def test_two_uploads_with_one_key_are_one_track(up: Beatledger, song: bytes):
         assert (other.status_code, other.json()["code"]) == (422, "key_reused")
 
 
-def test_an_archived_track_leaves_the_lists_and_keeps_its_history(up: Beatledger, song: bytes):
+def test_an_archived_track_leaves_the_lists_and_keeps_its_history(up: Served, song: bytes):
     with up.client() as client:
         track_id = upload(client, song, tags="to-archive").json()["track_id"]
         archived = client.post(f"/v1/tracks/{track_id}:archive", json={"reason": "a test"})
@@ -158,7 +158,7 @@ def test_an_archived_track_leaves_the_lists_and_keeps_its_history(up: Beatledger
         assert client.get(f"/v1/tracks/{track_id}/history").json()["items"][-1]["type"] == "track.archived"
 
 
-def test_a_viewer_may_look_and_not_touch(up: Beatledger, track: dict[str, Any], song: bytes):
+def test_a_viewer_may_look_and_not_touch(up: Served, track: dict[str, Any], song: bytes):
     with up.client("viewer") as client:
         assert client.get(f"/v1/tracks/{track['track_id']}").status_code == 200
         refused = upload(client, song)
@@ -168,14 +168,14 @@ def test_a_viewer_may_look_and_not_touch(up: Beatledger, track: dict[str, Any], 
         assert client.get("/v1/tracks").status_code == 401
 
 
-def test_auditors_read_the_log_as_lines(up: Beatledger, track: dict[str, Any]):
+def test_auditors_read_the_log_as_lines(up: Served, track: dict[str, Any]):
     with up.client("auditor") as client:
         lines = client.get("/v1/events", headers={"Accept": "application/x-ndjson"}).text.splitlines()
     positions = [json.loads(line)["position"] for line in lines]
     assert positions == list(range(1, len(positions) + 1))
 
 
-def test_commands_beside_a_running_server_use_its_postgres(up: Beatledger, track: dict[str, Any]):
+def test_commands_beside_a_running_installation_work_on_it(up: Served, track: dict[str, Any]):
     listed = up.cli("projections", "list")
     assert listed.returncode == 0, listed.stderr
     assert "track_detail" in listed.stdout
@@ -200,10 +200,3 @@ def test_commands_beside_a_running_server_use_its_postgres(up: Beatledger, track
     events = [json.loads(line) for line in exported.stdout.splitlines()]
     assert [e["position"] for e in events] == list(range(1, len(events) + 1))
     assert up.cli("jobs", "list").returncode == 0
-
-
-def test_a_second_up_on_the_same_folder_is_refused_in_a_sentence(up: Beatledger):
-    second = up.cli("up", "--port", "0")
-    assert second.returncode == 1
-    assert "is in use by process" in second.stderr
-    assert "Traceback" not in second.stderr
