@@ -117,7 +117,7 @@ def test_events_of_a_newer_writer_wait_for_a_newer_reader(
 
         until(lambda: "unknown_event" in installation.said("analysis"), 30, "the word of the analysis")
         waiting = upload(client, song, title="e").json()
-        behind = client.get(f"/v1/jobs/{waiting['job_id']}")
+        behind = client.get(f"/v1/jobs/{job}")
         assert (behind.status_code, behind.json()["code"]) == (503, "unavailable")
 
         for role in ("analysis", "projector"):
