@@ -100,6 +100,7 @@ class Member(ConsumerRebalanceListener):
 
     def poll(self) -> dict[TopicPartition, list[Any]]:
         """Return the records that are there, at most `limit`, by partition. Raises PlaceLost."""
+        self._finish_joining()
         silent_s, wait_ms = self._silent_s(), POLL_MS
         if silent_s > LOST_S:
             raise Unavailable(f"{self._group} has heard nothing of its group for {LOST_S} s")
@@ -143,6 +144,16 @@ class Member(ConsumerRebalanceListener):
         if not coordinator.stable():
             return 0.0
         return time.monotonic() - max(heartbeat.last_receive, heartbeat.last_reset)
+
+    def _finish_joining(self) -> None:
+        """See to it that a join which outlasted the poll that began it is completed by a later one.
+
+        kafka-python forgets it when what called for it no longer holds (metadata that changed, and changed
+        back): the member then polls for ever without a partition. Java's client asks for a pending join too.
+        """
+        coordinator: Any = self._consumer._coordinator  # pyright: ignore[reportPrivateUsage]
+        if coordinator.rejoining and not coordinator.need_rejoin():
+            coordinator.request_rejoin()
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Forget what was handed out of these: a commit could undo that of their next owner."""
