@@ -290,7 +290,7 @@ def test_without_the_bucket_uploads_are_refused_and_leave_nothing_behind(own: Ow
     fresh = synthesise("rock", 96.0, 6.0, seed=11, sample_rate=22_050).wav()
     with own.client() as client:
         ready(client, track_id)
-        head = client.get("/v1/events", params={"limit": 500}).json()["items"][-1]["position"]
+        head = _rename(client, path, "S3, before").json()["position"]
         with killed(own.servers.s3):
             _refused(upload(client, fresh, key="S3", title="S3, uploaded"))
             assert list((Path(own.environment["BEATLEDGER_DATA_DIR"]) / "incoming").rglob("*.*")) == []
