@@ -46,6 +46,8 @@ def relay_ready(pool: Pool, relay: Relay) -> Readiness:
     """The log is on its way to Kafka, whichever process leads."""
 
     async def check() -> str:
+        if relay.refused:
+            raise Unavailable(relay.refused)
         standing = await relay_standing(pool)
         behind = Lag(standing.lag_events, standing.lag_s)
         if standing.lag_s > LATE_S:

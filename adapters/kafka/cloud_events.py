@@ -5,7 +5,8 @@ in UTF-8. Attributes beyond the specification's are extensions, named in its alp
 Recorded is lost: `recorded_of(*record_of(row))` is what the event store gives.
 
 Between the events stand markers: records with the header `beatledger_reached` and no `ce_` header, which say
-that everything of this log up to a position has been sent to this partition. **Foreign consumers skip
+that everything of this log up to a position has been sent to this partition, and in `beatledger_event` the id
+of the event at that position, which tells one history from another. **Foreign consumers skip
 records without `ce_specversion`.** They tell a reader of a quiet partition how far the log is. They are few
 and small, all have the same key and a value that is not null, so retention and compaction treat them as any
 other record.
@@ -14,6 +15,7 @@ other record.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -29,10 +31,19 @@ Row = tuple[
 """The columns of Recorded, in its order, `data` still as bytes."""
 
 MARKER: Final = "beatledger_reached"
+MARKED_EVENT: Final = "beatledger_event"
 MARKER_KEY: Final = b"beatledger_reached"
 MARKER_VALUE: Final = b"{}"
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position of the log, and which event stands there, as far as it is known."""
+
+    position: int
+    event_id: UUID | None
 
 
 def headers_of(row: Row, source: str) -> Headers:
@@ -90,14 +101,20 @@ def category_of(headers: Sequence[tuple[str, bytes]]) -> str | None:
     return next((content.decode() for name, content in headers if name == "ce_category"), None)
 
 
-def marker_headers(position: int) -> Headers:
-    """Return the headers of the marker that everything up to a position was sent."""
-    return [(MARKER, b"%d" % position)]
+def marker_headers(place: Place) -> Headers:
+    """Return the headers of the marker that everything up to a place was sent."""
+    return [(MARKER, b"%d" % place.position), (MARKED_EVENT, str(place.event_id).encode())]
 
 
 def position_of(headers: Sequence[tuple[str, bytes]]) -> int:
     """Return how far the log is at this record, be it an event or a marker; 0 for what is not ours."""
     return next((int(content) for name, content in headers if name in ("ce_position", MARKER)), 0)
+
+
+def place_of(headers: Sequence[tuple[str, bytes]]) -> Place:
+    """Return how far the log is at this record, and the event that stands there."""
+    id = next((content.decode() for name, content in headers if name in ("ce_id", MARKED_EVENT)), None)
+    return Place(position_of(headers), UUID(id) if id else None)
 
 
 def _time(at: datetime) -> str:

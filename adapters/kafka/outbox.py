@@ -16,7 +16,7 @@ from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
 from adapters.kafka.clients import connect, kafka_unavailable
-from adapters.kafka.cloud_events import MARKER_KEY, MARKER_VALUE, Row, headers_of, marker_headers
+from adapters.kafka.cloud_events import MARKER_KEY, MARKER_VALUE, Place, Row, headers_of, marker_headers
 from adapters.kafka.layout import Layout
 from domain.errors import Unavailable
 
@@ -67,7 +67,7 @@ class Outbox:
         self._layout = layout
         self._source = f"/{layout.namespace}"
 
-    def send(self, rows: Sequence[Row], marked: int | None) -> dict[str, int]:
+    def send(self, rows: Sequence[Row], marked: Place | None) -> dict[str, int]:
         """Send events in this order, then the marker `marked` to every partition; wait until all arrived.
 
         Returns the next offset of each shard that got something. Raises Unavailable: discard it and begin
@@ -100,7 +100,7 @@ class Outbox:
         partition = self._layout.partition_of(row[3], row[4])
         return self._put(partition, row[4].encode(), row[8], headers_of(row, self._source))
 
-    def _marker(self, partition: TopicPartition, marked: int) -> Any:
+    def _marker(self, partition: TopicPartition, marked: Place) -> Any:
         return self._put(partition, MARKER_KEY, MARKER_VALUE, marker_headers(marked))
 
     def _put(self, partition: TopicPartition, key: bytes, value: bytes, headers: Any) -> Any:

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import structlog
 
 from adapters.kafka.clients import administering
-from adapters.kafka.cloud_events import Row
+from adapters.kafka.cloud_events import Place, Row
+from adapters.kafka.histories import last_places, refuse_another_history
 from adapters.kafka.layout import Layout
 from adapters.kafka.outbox import Outbox, RecordsLost, open_outbox
 from adapters.kafka.relay_session import Checkpoint, RelaySession, relay_session
@@ -65,13 +66,17 @@ async def relay_standing(pool: Pool) -> RelayStanding:
 
 
 class Relay:
-    """One process's relay; `leading` says whether it is the one that sends."""
+    """One process's relay; `leading` says whether it is the one that sends.
+
+    `refused` says why it can't lead until an operator has done something.
+    """
 
     def __init__(self, serving_conninfo: str, bootstrap: str) -> None:
         self._conninfo = serving_conninfo
         self._bootstrap = bootstrap
         self._stopping = asyncio.Event()
         self.leading = False
+        self.refused: str | None = None
 
     async def run(self) -> None:
         """Lead or stand by until cancelled; then finish what is in hand, and give up the lead.
@@ -100,6 +105,8 @@ class Relay:
                     await self._stand_by(session)
                     await self._lead(session)
             except (Unavailable, TopicsRefused, RecordsLost) as error:
+                if isinstance(error, TopicsRefused):
+                    self.refused = str(error)
                 failures = 1 if time.monotonic() - began > _AGAIN_S[1] else failures + 1
                 wait_s = min(_AGAIN_S[0] * 2 ** min(failures, 10), _AGAIN_S[1]) * random.uniform(0.5, 1)  # noqa: S311
                 log.warning(
@@ -114,6 +121,7 @@ class Relay:
     async def _stand_by(self, session: RelaySession) -> None:
         told = False
         while not self._stopping.is_set() and not await session.take_lead():
+            self.refused = None
             if not told:
                 log.info("relay.stands_by")
                 told = True
@@ -125,8 +133,8 @@ class Relay:
         layout = await session.layout()
         checkpoint = await self._checked(session, layout)
         async with self._outbox(session, layout) as sending:
-            log.info("relay.leads", position=checkpoint.position)
-            self.leading = True
+            log.info("relay.leads", position=checkpoint.place.position)
+            self.leading, self.refused = True, None
             try:
                 await session.listen()
                 await self._carry(session, sending, checkpoint)
@@ -135,22 +143,25 @@ class Relay:
                 log.info("relay.leads_no_more")
 
     async def _checked(self, session: RelaySession, layout: Layout) -> Checkpoint:
-        """Return the checkpoint, once Kafka is known to have what it says."""
+        """Return the checkpoint, once Kafka is known to have what it says, and no other history."""
         checkpoint = await session.checkpoint()
 
-        def ends() -> dict[str, int]:
+        def look() -> tuple[dict[str, int], dict[str, Place]]:
             with administering(self._bootstrap) as admin:
                 check_topics(admin, layout)
                 ended = end_offsets(admin, list(layout.partitions))
-            return {layout.shard(partition): offset for partition, offset in ended.items()}
+            ends = {layout.shard(partition): offset for partition, offset in ended.items()}
+            return ends, last_places(self._bootstrap, layout)
 
-        looking = asyncio.ensure_future(asyncio.to_thread(ends))
+        looking = asyncio.ensure_future(asyncio.to_thread(look))
         await session.waiting_for(looking)
-        there = looking.result()
+        there, places = looking.result()
+        head, ids = await session.history({place.position for place in places.values()})
+        refuse_another_history(places, head, ids)
         if lost := [shard for shard, offset in checkpoint.offsets.items() if there.get(shard, 0) < offset]:
             log.error("relay.records_lost", shards=lost)
             await session.forget_groups()
-            return Checkpoint(checkpoint.position, {})
+            return Checkpoint(checkpoint.place, {})
         return checkpoint
 
     @asynccontextmanager
@@ -166,26 +177,26 @@ class Relay:
                 await asyncio.shield(asyncio.wrap_future(thread.submit(outbox.close)))
 
     async def _carry(self, session: RelaySession, sending: Sending, checkpoint: Checkpoint) -> None:
-        position, offsets = checkpoint.position, dict(checkpoint.offsets)
+        place, offsets = checkpoint.place, dict(checkpoint.offsets)
         marked, marked_at = 0, 0.0
         wait_s = _POLL_S[0]
         while not self._stopping.is_set():
-            rows, reached = await session.read(position, CHUNK)
-            mark = reached > marked and time.monotonic() - marked_at >= MARK_S
-            if not rows and reached == position and not mark:
+            rows, reached = await session.read(place, CHUNK)
+            mark = reached.position > marked and time.monotonic() - marked_at >= MARK_S
+            if not rows and reached == place and not mark:
                 await session.wait(wait_s)
                 wait_s = min(wait_s * 2, _POLL_S[1])
                 continue
             if mark:
-                marked, marked_at = reached, time.monotonic()
-            arrived = await sending.send(rows, marked if mark else None)
+                marked, marked_at = reached.position, time.monotonic()
+            arrived = await sending.send(rows, reached if mark else None)
             if lost := [shard for shard, offset in arrived.items() if offset <= offsets.get(shard, 0)]:
                 raise RecordsLost(f"Kafka gave offsets anew in {', '.join(lost)}")
             offsets |= arrived
-            if reached > position:
+            if reached != place:
                 wait_s = _POLL_S[0]
-            position = reached
-            await session.move_checkpoint(position, offsets)
+            place = reached
+            await session.move_checkpoint(place.position, offsets)
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -203,7 +214,7 @@ class Sending:
     outbox: Outbox
     thread: ThreadPoolExecutor
 
-    async def send(self, rows: list[Row], marked: int | None) -> dict[str, int]:
+    async def send(self, rows: list[Row], marked: Place | None) -> dict[str, int]:
         """See Outbox.send."""
         work = asyncio.wrap_future(self.thread.submit(self.outbox.send, rows, marked))
         try:

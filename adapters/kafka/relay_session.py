@@ -9,14 +9,15 @@ not take them, and looked at no timer.)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString, cast
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from adapters.kafka.cloud_events import Row
+from adapters.kafka.cloud_events import Place, Row
 from adapters.kafka.layout import Layout, fetch_layout
 from adapters.postgres.pool import ImpatientConnection, patient_only_for_seconds, unavailable
 from domain.errors import Unavailable
@@ -30,9 +31,9 @@ _DEADLINE_S: Final = SILENT_S
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Everything up to `position` is in Kafka, whose shards ended at `offsets` or later then."""
+    """Everything up to `place` is in Kafka, whose shards ended at `offsets` or later then."""
 
-    position: int
+    place: Place
     offsets: Mapping[str, int]
 
 
@@ -69,8 +70,22 @@ class RelaySession:
 
     async def checkpoint(self) -> Checkpoint:
         """Return how far the log is in Kafka."""
-        [row] = await self._ask("SELECT position, offsets FROM kafka_relay")
-        return Checkpoint(*row)
+        [(position, event_id, offsets)] = await self._ask(
+            """
+            SELECT r.position, e.event_id, r.offsets
+            FROM kafka_relay r LEFT JOIN stored_events e ON e.notification_id = r.position
+            """
+        )
+        return Checkpoint(Place(position, event_id), offsets)
+
+    async def history(self, positions: Collection[int]) -> tuple[int, dict[int, UUID]]:
+        """Return where the log ends, and the ids of the events at these positions that it has."""
+        [(head,)] = await self._ask("SELECT coalesce(max(notification_id), 0) FROM stored_events")
+        rows = await self._ask(
+            "SELECT notification_id, event_id FROM stored_events WHERE notification_id = ANY(%s::bigint[])",
+            [list(positions)],
+        )
+        return head, dict(cast(list[tuple[int, UUID]], rows))
 
     async def move_checkpoint(self, position: int, offsets: Mapping[str, int]) -> None:
         """Note that everything up to a position was acknowledged. It never goes back."""
@@ -93,8 +108,8 @@ class RelaySession:
             """
         )
 
-    async def read(self, after: int, limit: int) -> tuple[list[Row], int]:
-        """Return what follows a position, in order, and the position up to which that is everything.
+    async def read(self, after: Place, limit: int) -> tuple[list[Row], Place]:
+        """Return what follows a place, in order, and the place up to which that is everything.
 
         Events without a category are those of the library's own Application: no topic carries them.
         """
@@ -105,9 +120,9 @@ class RelaySession:
                 traceparent
             FROM stored_events WHERE notification_id > %s ORDER BY notification_id LIMIT %s
             """,
-            [after, limit],
+            [after.position, limit],
         )
-        reached = rows[-1][0] if rows else after
+        reached = Place(rows[-1][0], rows[-1][5]) if rows else after
         return [cast(Row, row) for row in rows if row[3] is not None], reached
 
     async def wait(self, timeout_s: float) -> None:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from adapters.kafka.layout import load_layout
-from adapters.kafka.relay import relay_standing
+from adapters.kafka.relay import Relay, relay_standing
 from adapters.postgres.access import Access
+from app.readiness import relay_ready
 from domain.errors import Unavailable
 from tests.servers.kafka import Broker
 from tests.servers.ledger_clients import Clients
 from tests.servers.ledgers import Ledger, a_slice, open_ledger, told_by
-from tests.servers.postgres import OwnPostgres
+from tests.servers.postgres import OwnPostgres, TestServer
 from tests.servers.relays import (
     holds_the_log,
     make_topics,
@@ -66,7 +69,9 @@ async def test_an_event_is_a_cloud_event_in_binary_mode(database: Access, kafka:
         "ce_traceparent": b"00-4bf92f35-00f067aa-01",
     }
     for quiet in [[marker], *found.values()]:
-        assert [record.headers for record in quiet] == [[("beatledger_reached", b"1")]]
+        assert [dict(record.headers) for record in quiet] == [
+            {"beatledger_reached": b"1", "beatledger_event": str(event.event_id).encode()}
+        ]
         assert quiet[0].key and quiet[0].value, "compaction refuses null keys and forgets null values"
 
 
@@ -187,6 +192,44 @@ async def test_a_relay_that_is_told_to_stop_hands_over_at_once(database: Access,
         async with relaying(database.serving, kafka):
             await relayed(ledger)
         assert await holds_the_log(ledger, kafka) == 0
+
+
+async def test_a_relay_refuses_to_lead_after_a_restore_until_it_gets_other_topics(
+    database: Access, postgres: TestServer, kafka: str
+) -> None:
+    """An older copy gives positions again that consumers have seen; also once it has grown beyond them."""
+    make_topics(database, kafka)
+    async with open_ledger(database.serving) as ledger, relaying(database.serving, kafka):
+        await ledger.store.append([a_slice(uuid4(), 0, 5)], told_by())
+        await relayed(ledger)
+    with postgres.database() as older:
+        _copy_layout(database, older)
+        async with open_ledger(older.serving) as ledger, relaying(older.serving, kafka) as relay:
+            ready = relay_ready(ledger.pool, relay)["relay"]
+            await _refuses(relay, "is at position 5, the event store ends at 0.*Restore")
+            with pytest.raises(Unavailable, match="another history"):
+                await ready()
+            await ledger.store.append([a_slice(uuid4(), 0, 8)], told_by())
+            await _refuses(relay, "at position 5, the event store another one.*Restore")
+            make_topics(older, kafka)
+            await relayed(ledger)
+            assert (await ready()).startswith("leads at position 8")
+            await holds_the_log(ledger, kafka)
+
+
+def _copy_layout(source: Access, target: Access) -> None:
+    """Make a database the copy of another one that was taken right after `beatledger migrate`."""
+    with psycopg.connect(source.owner) as here, psycopg.connect(target.owner) as there:
+        columns = "subject, name, partitions, topic_id, cluster_id"
+        for row in here.execute(f"SELECT {columns} FROM kafka_topics").fetchall():  # type: ignore[arg-type]
+            there.execute(f"INSERT INTO kafka_topics ({columns}) VALUES (%s, %s, %s, %s, %s)", row)  # type: ignore[arg-type]
+
+
+async def _refuses(relay: Relay, why: str) -> None:
+    async with asyncio.timeout(60):
+        while not re.search(why, relay.refused or ""):
+            await asyncio.sleep(0.01)
+    assert not relay.leading
 
 
 async def test_the_relay_outlives_kafka_and_postgres(own_postgres: OwnPostgres, own_kafka: Broker) -> None:

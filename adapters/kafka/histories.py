@@ -1,0 +1,86 @@
+"""Notices that Kafka holds another history than the event store, as after a restore of an older copy.
+
+New events then get positions and revisions that consumers have seen before, and would be taken for those.
+The last record of a partition, event or marker, says how far the log was and which event stood there: one
+look at each tells that Kafka is ahead, or, when the log has grown again, that it grew otherwise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from uuid import UUID
+
+from kafka import KafkaConsumer
+
+from adapters.kafka.clients import connect, kafka_unavailable
+from adapters.kafka.cloud_events import Place, place_of
+from adapters.kafka.layout import Layout
+from adapters.kafka.topics import TopicsRefused
+from domain.errors import Unavailable
+
+_PATIENCE_S = 10.0
+_POLL_MS = 100
+
+
+class AnotherHistory(TopicsRefused):
+    """Kafka holds events that the event store does not."""
+
+
+def last_places(bootstrap: str, layout: Layout) -> dict[str, Place]:
+    """Return where the log stood at the last record of each shard that has any; blocks.
+
+    Raises Unavailable.
+    """
+    with kafka_unavailable():
+        consumer = connect(
+            KafkaConsumer,
+            bootstrap,
+            group_id=None,
+            auto_offset_reset="none",
+            enable_auto_commit=False,
+            allow_auto_create_topics=False,
+            request_timeout_ms=5_000,
+            metrics_enabled=False,
+        )
+        try:
+            return _read_last(consumer, layout)
+        finally:
+            consumer.close(autocommit=False)
+
+
+def refuse_another_history(there: Mapping[str, Place], head: int, ids: Mapping[int, UUID]) -> None:
+    """Raise AnotherHistory where Kafka is not what the event store says; `head` was looked up after `there`.
+
+    `ids` are the event ids at the positions of `there`, as far as the event store has them.
+    """
+    for shard, place in there.items():
+        if place.position > head:
+            found = f"is at position {place.position}, the event store ends at {head}"
+        elif place.event_id is not None and place.event_id != ids.get(place.position):
+            found = f"has event {place.event_id} at position {place.position}, the event store another one"
+        else:
+            continue
+        raise AnotherHistory(
+            f"Kafka holds another history than the event store: {shard} {found}. The event store was "
+            "restored from an older copy: begin with other topics, see Restore in docs/operations.md"
+        )
+
+
+def _read_last(consumer: KafkaConsumer, layout: Layout) -> dict[str, Place]:
+    partitions = list(layout.partitions)
+    begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+    waiting = {partition for partition in partitions if ends[partition] > begins[partition]}
+    consumer.assign(list(waiting))
+    for partition in waiting:
+        consumer.seek(partition, ends[partition] - 1)
+    places: dict[str, Place] = {}
+    deadline = time.monotonic() + _PATIENCE_S
+    while waiting:
+        if time.monotonic() > deadline:
+            raise Unavailable(f"Kafka did not show the last record of {len(waiting)} partitions in time")
+        for partition, records in consumer.poll(_POLL_MS).items():
+            places[layout.shard(partition)] = place_of(records[0].headers)
+            waiting.discard(partition)
+            consumer.pause(partition)
+    return places
