@@ -64,7 +64,7 @@ def follows(manager: AnalysisConsumer | Rollout) -> Readiness:
         behind = await manager.lag(datetime.now(UTC))
         if behind is None:
             return "nothing to read yet"
-        if behind.seconds > LATE_S:
+        if behind.ahead or behind.seconds > LATE_S:
             raise Unavailable(str(behind))
         return str(behind)
 
@@ -84,10 +84,12 @@ def views_served(views: Views) -> Readiness:
 
 
 def views_follow(views: Views) -> Readiness:
-    """No view is more than a minute behind the log."""
+    """No view is more than a minute behind the log, nor ahead of it."""
 
     async def check() -> str:
         statuses = await views.status()
+        if (ahead := min(s.lag_events for s in statuses)) < 0:
+            raise Unavailable(f"a view is {Lag(ahead, 0.0)}")
         if late := [status.view for status in statuses if status.lag_s > LATE_S]:
             raise Unavailable(f"more than {LATE_S:g} s behind: {', '.join(late)}")
         return str(Lag(max(s.lag_events for s in statuses), max(s.lag_s for s in statuses)))

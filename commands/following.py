@@ -53,7 +53,7 @@ class Follower:
         """Return how far this member is behind; None before it has seen anything. Raises Unavailable."""
         if not self._reached:
             return None
-        return await lag(self._store, self._categories, min(self._reached.values()), now)
+        return await lag(self._store, self._categories, self._reached.values(), now)
 
     async def _follow(self) -> None:
         if not await self._log.group_exists(self._group):

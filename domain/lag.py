@@ -11,17 +11,36 @@ from domain.log import EventStore
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """`events` of the whole log are not passed yet; `seconds` is the age of the oldest that concerns us."""
+    """`events` of the whole log are not passed yet; `seconds` is the age of the oldest that concerns us.
+
+    Fewer events than none: the reader has passed more than there is. The event store was restored from an
+    older copy, and what the reader made of the rest is of a history that is no more.
+    """
 
     events: int
     seconds: float
 
+    @property
+    def ahead(self) -> bool:
+        """The reader has passed more than there is."""
+        return self.events < 0
+
     def __str__(self) -> str:
+        if self.ahead:
+            return f"{-self.events} events ahead of the event store: see Restore in docs/operations.md"
         return f"{self.events} events, {self.seconds:.1f} s behind"
 
 
-async def lag(events: EventStore, categories: Collection[str], reached: int, now: datetime) -> Lag:
-    """Return how far a reader of these categories is behind that has passed `reached`. Raises Unavailable."""
-    behind = max(await events.head() - reached, 0)
-    oldest = await events.read_log(reached, 1, categories=categories) if behind else []
+async def lag(
+    events: EventStore, categories: Collection[str], reached: Collection[int], now: datetime
+) -> Lag:
+    """Return how far a reader of these categories is behind whose shards have passed `reached`.
+
+    Raises Unavailable.
+    """
+    head = await events.head()
+    if (furthest := max(reached, default=0)) > head:
+        return Lag(head - furthest, 0.0)
+    behind = head - (passed := min(reached, default=0))
+    oldest = await events.read_log(passed, 1, categories=categories) if behind else []
     return Lag(behind, max((now - oldest[0].recorded_at).total_seconds(), 0.0) if oldest else 0.0)

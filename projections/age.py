@@ -41,5 +41,5 @@ class Ages:
         standing = await self._store.standing(view.name)
         if standing is None:
             return 0.0
-        reached = min(standing.watermarks.values(), default=0)
+        reached = standing.watermarks.values()
         return (await lag(self._events, view.categories, reached, datetime.now(UTC))).seconds

@@ -40,7 +40,7 @@ async def _status(store: DocumentStore, view: View, events: EventStore) -> ViewS
     building = [g.number for g in await store.generations(view.name) if g.state in ("building", "following")]
     standing = await store.standing(view.name)
     watermarks = standing.watermarks if standing else {}
-    behind = await lag(events, view.categories, min(watermarks.values(), default=0), datetime.now(UTC))
+    behind = await lag(events, view.categories, watermarks.values(), datetime.now(UTC))
     return ViewStatus(
         view=view.name,
         version=standing.generation.version if standing else view.version,

@@ -9,9 +9,10 @@ from uuid import uuid4
 
 import pytest
 
+from app.readiness import views_follow
 from domain import ids
 from domain.consistency import encode_token
-from domain.errors import Invalid, ViewBehind
+from domain.errors import Invalid, Unavailable, ViewBehind
 from domain.log import NewEvent, Slice
 from projections.documents import Between, Contains, Differs, Equals, Has
 from projections.queries import Query, Wait
@@ -157,3 +158,18 @@ async def test_status_tells_lag_in_events_and_seconds(side: ReadSide) -> None:
     assert after.lag_events == 2
     assert 0.05 <= after.lag_s < 5.0
     assert [s.generation for s in await side.views.status() if s.view == "track_detail"] == [0]
+
+
+async def test_a_view_that_has_passed_more_than_there_is_says_so(side: ReadSide) -> None:
+    """As after a restore of an older copy of the event store: it is not ready until somebody acts."""
+    await tell(side.events, uuid4(), [t.uploaded()])
+    async with running(side):
+        await caught_up(side)
+    ready = views_follow(side.views)["lag"]
+    assert await ready() == "0 events, 0.0 s behind"
+    standing = await side.store.standing("track_list")
+    assert standing
+    await side.store.write(standing.generation, (), (), {"0": 4})
+    with pytest.raises(Unavailable, match="3 events ahead of the event store: see Restore"):
+        await ready()
+    assert {s.view: s.lag_events for s in await side.views.status()}["track_list"] == -3
