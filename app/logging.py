@@ -9,7 +9,7 @@ import structlog
 
 
 def configure_logging() -> None:
-    """Set up structlog for this process, at level info."""
+    """Set up structlog for this process, at level info, and keep libraries quiet of what we say ourselves."""
     renderer = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
@@ -24,3 +24,5 @@ def configure_logging() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    # It warns at each start and end, and again and again while Kafka is away: adapters/kafka says it once.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)

@@ -101,7 +101,7 @@ class Member(ConsumerRebalanceListener):
     def poll(self) -> dict[TopicPartition, list[Any]]:
         """Return the records that are there, at most `limit`, by partition. Raises PlaceLost."""
         self._finish_joining()
-        silent_s, wait_ms = self._silent_s(), POLL_MS
+        silent_s, wait_ms = self.silent_s() or 0.0, POLL_MS
         if silent_s > LOST_S:
             raise Unavailable(f"{self._group} has heard nothing of its group for {LOST_S} s")
         if silent_s > SILENT_S:
@@ -133,8 +133,8 @@ class Member(ConsumerRebalanceListener):
         with suppress(KafkaError):
             self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
 
-    def _silent_s(self) -> float:
-        """Return for how long a member that has joined had no answer to its signs of life.
+    def silent_s(self) -> float | None:
+        """Return for how long the group gave no answer to our signs of life; None while we are not in it.
 
         After an outage kafka-python's heartbeat may wait for ever for an answer that is lost, and the group
         goes on without us. There is no public way to see that.
@@ -142,7 +142,7 @@ class Member(ConsumerRebalanceListener):
         coordinator: Any = self._consumer._coordinator  # pyright: ignore[reportPrivateUsage]
         heartbeat = coordinator.heartbeat
         if not coordinator.stable():
-            return 0.0
+            return None
         return time.monotonic() - max(heartbeat.last_receive, heartbeat.last_reset)
 
     def _finish_joining(self) -> None:

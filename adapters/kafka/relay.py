@@ -77,6 +77,7 @@ class Relay:
         self._stopping = asyncio.Event()
         self.leading = False
         self.refused: str | None = None
+        self._told: str | None = None
 
     async def run(self) -> None:
         """Lead or stand by until cancelled; then finish what is in hand, and give up the lead.
@@ -109,19 +110,20 @@ class Relay:
                     self.refused = str(error)
                 failures = 1 if time.monotonic() - began > _AGAIN_S[1] else failures + 1
                 wait_s = min(_AGAIN_S[0] * 2 ** min(failures, 10), _AGAIN_S[1]) * random.uniform(0.5, 1)  # noqa: S311
-                log.warning(
-                    "relay.begins_again",
-                    error=str(error),
-                    cause=repr(error.__cause__),
-                    failures=failures,
-                    retry_s=wait_s,
-                )
+                self._tell(error)
                 await self._pause(wait_s)
+
+    def _tell(self, error: Exception) -> None:
+        """Log what keeps us from leading: once, not at each try, until we lead or it is something else."""
+        told = str(error) if isinstance(error, TopicsRefused) else type(error).__name__
+        if told != self._told:
+            self._told = told
+            log.warning("relay.begins_again", error=str(error), cause=repr(error.__cause__))
 
     async def _stand_by(self, session: RelaySession) -> None:
         told = False
         while not self._stopping.is_set() and not await session.take_lead():
-            self.refused = None
+            self.refused = self._told = None
             if not told:
                 log.info("relay.stands_by")
                 told = True
@@ -134,7 +136,7 @@ class Relay:
         checkpoint = await self._checked(session, layout)
         async with self._outbox(session, layout) as sending:
             log.info("relay.leads", position=checkpoint.place.position)
-            self.leading, self.refused = True, None
+            self.leading, self.refused, self._told = True, None, None
             try:
                 await session.listen()
                 await self._carry(session, sending, checkpoint)

@@ -16,7 +16,7 @@ from kafka.structs import TopicPartition
 
 from adapters.kafka.cloud_events import category_of, position_of, recorded_of
 from adapters.kafka.layout import Layout
-from adapters.kafka.member import Member, PlaceLost
+from adapters.kafka.member import SILENT_S, Member, PlaceLost
 from adapters.postgres.pool import Pool, connection
 from domain.errors import NotFound, Unavailable
 from domain.log import Batch
@@ -57,6 +57,7 @@ class KafkaSubscription:
         self._polling: asyncio.Future[Any] | None = None
         self._reached: dict[str, int] = {}
         self._failures = 0
+        self._waiting_since: float | None = None
         self._checked_at = time.monotonic()
 
     async def __aiter__(self) -> AsyncIterator[Batch]:
@@ -72,6 +73,7 @@ class KafkaSubscription:
                 await self._begin_again(away)
                 continue
             self._failures = 0
+            self._tell_silence()
             if records and (batch := self._batch(records)):
                 yield batch
 
@@ -93,9 +95,10 @@ class KafkaSubscription:
                 if self._member is not None:
                     await self._in_thread(self._member.commit)
             except Unavailable as away:
-                log.warning("kafka_log.commit_waits", group=self._group, error=str(away))
+                self._tell_waiting(str(away))
                 await asyncio.sleep(_wait_s(1))
             else:
+                self._tell_going_on()
                 return
 
     async def close(self) -> None:
@@ -157,15 +160,30 @@ class KafkaSubscription:
     async def _begin_again(self, away: Unavailable) -> None:
         self._failures += 1
         wait_s = _wait_s(self._failures)
-        log.warning(
-            "kafka_log.begins_again",
-            group=self._group,
-            error=str(away),
-            failures=self._failures,
-            retry_s=wait_s,
-        )
+        self._tell_waiting(str(away))
         await self._in_thread(self._leave)
         await asyncio.sleep(wait_s)
+
+    def _tell_silence(self) -> None:
+        # While a connected Kafka is silent a poll finds nothing and does not fail: the group's answers tell.
+        silent_s = self._member.silent_s() if self._member else None
+        if silent_s is None:
+            return
+        if silent_s > SILENT_S:
+            self._tell_waiting(f"Kafka has not answered for {silent_s:.0f} s")
+        else:
+            self._tell_going_on()
+
+    def _tell_waiting(self, error: str) -> None:
+        if self._waiting_since is None:
+            self._waiting_since = time.monotonic()
+            log.warning("kafka_log.waits", group=self._group, error=error)
+
+    def _tell_going_on(self) -> None:
+        if self._waiting_since is not None:
+            waited_s = round(time.monotonic() - self._waiting_since, 1)
+            self._waiting_since = None
+            log.info("kafka_log.goes_on", group=self._group, waited_s=waited_s)
 
     async def _look_around(self) -> None:
         """See from time to time whether the group is still ours: who is shown nothing commits nothing."""

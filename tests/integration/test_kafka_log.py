@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.kafka.clients import administering
 from adapters.kafka.log import KafkaLog
@@ -114,12 +115,16 @@ async def test_a_member_that_joins_in_mid_batch_costs_nothing(database: Access, 
         await writing
         expected = {e.position for e in await whole_log(ledger)}
         await _until(lambda: expected == {*first_shown, *(e.position for e in second_shown)}, 60)
-        async with asyncio.timeout(60):
-            while await asyncio.to_thread(_committed, kafka, ledger) != await ledger.log.end_offsets(
-                ["track"]
-            ):
-                await asyncio.sleep(0.1)
+        await _all_committed(kafka, ledger)
         await end([second])
+
+
+async def _all_committed(bootstrap: str, ledger: Ledger) -> None:
+    async with asyncio.timeout(60):
+        while await asyncio.to_thread(_committed, bootstrap, ledger) != await ledger.log.end_offsets(
+            ["track"]
+        ):
+            await asyncio.sleep(0.1)
 
 
 def _committed(bootstrap: str, ledger: Ledger) -> dict[str, int]:
@@ -177,23 +182,41 @@ async def test_a_place_that_is_gone_is_an_error_and_never_a_jump(database: Acces
 async def test_a_reader_goes_on_by_itself_after_an_outage_and_skips_nothing(
     database: Access, own_kafka: Broker
 ) -> None:
-    """Kafka is killed while others write, then started again; nobody restarts the reader."""
+    """Kafka is frozen, then killed while others write, and comes back; nobody restarts the reader.
+
+    Of each outage it says once that it waits, and once that it goes on.
+    """
     make_topics(database, own_kafka.bootstrap)
     clients, seen, committed = Clients("kafka killed"), list[Recorded](), 0
     async with _installation(database, own_kafka.bootstrap) as ledger:
         await _start(ledger.log)
         reader = asyncio.create_task(_follow(ledger.log, seen, limit=20))
+        await clients.run(ledger.store.append, 4, [1])
+        await _until(lambda: len(seen) == 1)
+        await relayed(ledger)
+        await _all_committed(own_kafka.bootstrap, ledger)
+        with capture_logs() as told:
+            own_kafka.pause()
+            await _until(lambda: bool(told))
+            own_kafka.resume()
+            await _until(lambda: len(told) > 1)
+        assert [line["event"] for line in told] == ["kafka_log.waits", "kafka_log.goes_on"]
+        assert told[0]["error"].startswith("Kafka has not answered for")
         async with asyncio.TaskGroup() as group:
             for client in range(4):
                 group.create_task(clients.run(ledger.store.append, client, range(1, 61)))
             await _until(lambda: len(seen) > 20)
-            own_kafka.kill()
-            await asyncio.sleep(1.0)
-            committed = len(clients.acknowledged)
-            await asyncio.to_thread(own_kafka.start)
+            with capture_logs() as told:
+                own_kafka.kill()
+                await asyncio.sleep(1.0)
+                committed = len(clients.acknowledged)
+                await asyncio.to_thread(own_kafka.start)
+                await _until(lambda: any(line["event"] == "kafka_log.goes_on" for line in told))
         log = await whole_log(ledger)
         await _until(lambda: {e.position for e in seen} == {e.position for e in log}, within_s=60)
         await end([reader])
+        lines = [line["event"] for line in told if line["event"].startswith("kafka_log")]
+        assert lines == ["kafka_log.waits", "kafka_log.goes_on"]
         assert committed, "commands were not accepted while Kafka was away"
         first = list({e.position: e for e in seen}.values())
         check_log(sorted(first, key=lambda e: e.position), clients.acknowledged)
