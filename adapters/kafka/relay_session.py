@@ -25,6 +25,8 @@ from domain.errors import Unavailable
 _LEAD: Final = 0x6265_6174_0003
 SILENT_S: Final = 3.0
 """A leader asks something more often than this, or is taken for frozen."""
+CHUNK_BYTES: Final = 4_000_000
+"""Where one read ends, however few events that are: an event may have 512,000 bytes."""
 _PING_S: Final = 0.5
 _DEADLINE_S: Final = SILENT_S
 
@@ -111,6 +113,7 @@ class RelaySession:
     async def read(self, after: Place, limit: int) -> tuple[list[Row], Place]:
         """Return what follows a place, in order, and the place up to which that is everything.
 
+        It ends after `limit` events, or with the one that reaches CHUNK_BYTES (known without reading them).
         Events without a category are those of the library's own Application: no topic carries them.
         """
         rows = await self._ask(
@@ -118,9 +121,15 @@ class RelaySession:
             SELECT notification_id, originator_id, originator_version, category, partition_key, event_id,
                 topic, schema_version, state, recorded_at, actor, correlation_id, causation_id, command_id,
                 traceparent
-            FROM stored_events WHERE notification_id > %s ORDER BY notification_id LIMIT %s
+            FROM (
+                SELECT *, sum(octet_length(state)) OVER (
+                    ORDER BY notification_id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                ) - octet_length(state) AS bytes_before
+                FROM stored_events WHERE notification_id > %s ORDER BY notification_id LIMIT %s
+            ) AS following
+            WHERE bytes_before < %s ORDER BY notification_id
             """,
-            [after.position, limit],
+            [after.position, limit, CHUNK_BYTES],
         )
         reached = Place(rows[-1][0], rows[-1][5]) if rows else after
         return [cast(Row, row) for row in rows if row[3] is not None], reached

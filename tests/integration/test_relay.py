@@ -13,14 +13,17 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from adapters.kafka.cloud_events import Place, Row
 from adapters.kafka.layout import load_layout
-from adapters.kafka.relay import Relay, relay_standing
+from adapters.kafka.relay import CHUNK, Relay, relay_standing
+from adapters.kafka.relay_session import CHUNK_BYTES, relay_session
 from adapters.postgres.access import Access
 from app.readiness import relay_ready
 from domain.errors import Unavailable
+from domain.log import MAX_EVENT_BYTES, Slice
 from tests.servers.kafka import Broker
 from tests.servers.ledger_clients import Clients
-from tests.servers.ledgers import Ledger, a_slice, open_ledger, told_by
+from tests.servers.ledgers import Ledger, a_slice, an_event, open_ledger, told_by
 from tests.servers.postgres import OwnPostgres, TestServer
 from tests.servers.relays import (
     holds_the_log,
@@ -230,6 +233,23 @@ async def _refuses(relay: Relay, why: str) -> None:
         while not re.search(why, relay.refused or ""):
             await asyncio.sleep(0.01)
     assert not relay.leading
+
+
+async def test_a_chunk_of_large_events_is_small_and_one_of_small_events_is_whole(database: Access) -> None:
+    """Its bytes are bounded as its number is, and nothing is left out between two reads."""
+    async with open_ledger(database.serving) as ledger, relay_session(database.serving) as session:
+        for _ in range(3):
+            large = tuple(an_event("x" * 480_000) for _ in range(8))
+            await ledger.store.append([Slice(uuid4(), 0, "track", "key", large)], told_by())
+        await ledger.store.append([a_slice(uuid4(), 0, 400)], told_by())
+        place, chunks = Place(0, None), list[list[Row]]()
+        while (chunk := await session.read(place, CHUNK))[0]:
+            chunks.append(chunk[0])
+            place = chunk[1]
+        assert [row[0] for rows in chunks for row in rows] == list(range(1, 425))
+    sizes = [sum(len(row[8]) for row in rows) for rows in chunks]
+    assert max(sizes) < CHUNK_BYTES + MAX_EVENT_BYTES
+    assert [len(rows) for rows in chunks] == [9, 9, 406]
 
 
 async def test_the_relay_outlives_kafka_and_postgres(own_postgres: OwnPostgres, own_kafka: Broker) -> None:
