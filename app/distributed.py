@@ -62,8 +62,9 @@ async def distributed(settings: Distributed) -> AsyncGenerator[Ports]:
 @asynccontextmanager
 async def migrated_pool(settings: Distributed) -> AsyncGenerator[Pool]:
     """Give a pool of the serving role, once Postgres is there and migrated."""
-    async with make_pool(settings.database_url.get_secret_value(), max_size=20) as pool:
-        await until_migrated(pool)
+    conninfo = settings.database_url.get_secret_value()
+    await until_migrated(conninfo)
+    async with make_pool(conninfo, max_size=20) as pool:
         yield pool
 
 

@@ -8,8 +8,7 @@ import psycopg
 import structlog
 
 from adapters.postgres.migrate import known_migrations
-from adapters.postgres.pool import Pool, connection
-from domain.errors import Unavailable
+from adapters.postgres.pool import DEADLINE_S, ImpatientConnection, patient_only_for_seconds
 
 _POLL_S = (0.2, 5.0)
 """The first wait and the longest; it doubles in between."""
@@ -17,25 +16,42 @@ _POLL_S = (0.2, 5.0)
 log = structlog.get_logger(__name__)
 
 
-async def until_migrated(pool: Pool) -> None:
-    """Return when the database has every migration this code knows. Each new reason to wait is logged."""
+async def until_migrated(conninfo: str) -> None:
+    """Return when `beatledger migrate` of this code has done all it does to the database.
+
+    Each new reason to wait is logged. On a connection of its own: a pool tells that it has none, not why.
+    """
     wait_s, told = _POLL_S[0], ""
-    while reason := await _reason_to_wait(pool):
+    while reason := await _reason_to_wait(conninfo):
         if reason != told:
             log.warning("waiting_for_postgres", reason=reason)
         wait_s, told = min(wait_s * 2, _POLL_S[1]), reason
         await asyncio.sleep(wait_s)
 
 
-async def _reason_to_wait(pool: Pool) -> str | None:
+async def _reason_to_wait(conninfo: str) -> str | None:
     try:
-        async with connection(pool) as conn:
-            cursor = await conn.execute("SELECT name FROM schema_migrations")
-            applied = {name for (name,) in await cursor.fetchall()}
-    except Unavailable as away:
-        return f"it can't be reached: {away.__cause__}".strip()
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            await ImpatientConnection.connect(patient_only_for_seconds(conninfo)) as conn,
+        ):
+            return await _lacking(conn)
+    except TimeoutError:
+        return "it does not answer"
+    except psycopg.OperationalError as away:
+        return f"it can't be reached: {' '.join(str(away).split())}"
+
+
+async def _lacking(conn: ImpatientConnection) -> str | None:
+    try:
+        cursor = await conn.execute("SELECT name FROM schema_migrations")
+        applied = {name for (name,) in await cursor.fetchall()}
     except psycopg.errors.UndefinedTable:
         applied = set[str]()
     if missing := sorted(known_migrations() - applied):
         return f"run `beatledger migrate`: it lacks {', '.join(missing)}"
+    # Noted by the same command, once Kafka is there: later than the migrations.
+    cursor = await conn.execute("SELECT subject FROM kafka_topics")
+    if not await cursor.fetchall():
+        return "run `beatledger migrate`: it knows no topics of Kafka yet"
     return None
