@@ -7,7 +7,7 @@ where the log ended before: what it handles must be harmless when it comes again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 
 import structlog
@@ -38,7 +38,7 @@ class Follower:
         self._log = log
         self._store = store
         self._handle = handle
-        self._reached: Mapping[str, int] = {}
+        self._reached: Collection[int] = ()
 
     async def run(self) -> None:
         """Follow the log until cancelled. Whatever goes wrong, it begins again at the last commit."""
@@ -50,26 +50,31 @@ class Follower:
             await asyncio.sleep(_AGAIN_S)
 
     async def lag(self, now: datetime) -> Lag | None:
-        """Return how far this member is behind; None before it has seen anything. Raises Unavailable."""
+        """Return how far this member is behind; None before it was shown anything. Raises Unavailable."""
         if not self._reached:
             return None
-        return await lag(self._store, self._categories, self._reached.values(), now)
+        return await lag(self._store, self._categories, self._reached, now)
 
     async def _follow(self) -> None:
         if not await self._log.group_exists(self._group):
             await self._catch_up()
         async with self._log.subscribe(self._group, self._categories) as subscription:
             async for batch in subscription:
+                if not self._reached and batch.events:
+                    # Stopped before its first event it is behind, not idle.
+                    self._reached = [min(recorded.position for recorded in batch.events) - 1]
                 for recorded in batch.events:
                     await self._handle(recorded)
                 await subscription.commit()
-                self._reached = subscription.reached
+                self._reached = subscription.reached.values()
 
     async def _catch_up(self) -> None:
         ends = await self._log.end_offsets(self._categories)
         position = 0
+        self._reached = [position]
         while page := await self._store.read_log(position, categories=self._categories):
             for recorded in page:
                 await self._handle(recorded)
             position = page[-1].position
+            self._reached = [position]
         await self._log.start_group(self._group, ends)

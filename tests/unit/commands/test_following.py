@@ -110,4 +110,6 @@ async def test_rollout_does_not_pass_by_a_deployment_that_only_a_newer_version_k
             return tries >= 3
 
         await until(tried_again)
+        # Also when it was started in front of it: an idle one would be called ready.
+        assert await rollout.lag(store.log[0].recorded_at + timedelta(seconds=90)) == Lag(1, 90.0)
     assert log.groups[GROUP] == 0
