@@ -9,7 +9,7 @@ import fcntl
 import shutil
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,9 +41,10 @@ def private_folder(parent: Path) -> Generator[Path]:
 
 def _remove_if_left(folder: Path) -> None:
     # The kernel gives a lock back when its process ends, so whoever is locked lives.
-    if (lock := _lock(folder)) is not None:
-        with lock:
-            shutil.rmtree(folder, ignore_errors=True)
+    with suppress(FileNotFoundError):  # another process that starts now removes it, too
+        if (lock := _lock(folder)) is not None:
+            with lock:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lock(folder: Path) -> BinaryIO | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -45,6 +47,22 @@ def test_the_next_process_removes_what_a_killed_one_left_and_nothing_of_a_living
     with private_folder(tmp_path):
         assert not theirs.exists()
         assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_processes_that_start_at_the_same_moment_sweep_together(tmp_path: Path):
+    for number in range(200):
+        (tmp_path / f"process-{number}" / "files").mkdir(parents=True)
+    together = Barrier(8)
+
+    def start() -> None:
+        together.wait()
+        with private_folder(tmp_path):
+            together.wait()
+
+    with ThreadPoolExecutor(8) as starters:
+        for started in [starters.submit(start) for _ in range(8)]:
+            started.result(timeout=60)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path):
