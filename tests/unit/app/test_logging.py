@@ -1,21 +1,29 @@
-"""What a process writes to stderr besides its own lines."""
+"""Whoever collects the log can read every line of it, whoever wrote it."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
-PROGRAM = """
-import logging
+LOGGING = """
+import logging, structlog
 from app.logging import configure_logging
-
 configure_logging()
-logging.getLogger("kafka.coordinator").error("its noise")
-logging.getLogger("another.library").warning("a warning")
+structlog.get_logger().info("ours", number=1)
+logging.getLogger("psycopg.pool").warning("theirs in %s words", 4)
+logging.getLogger("kafka.cluster").error("Metadata refresh: failed Cancelled")
+try:
+    1 / 0
+except ZeroDivisionError:
+    logging.getLogger("uvicorn.error").exception("broke")
 """
 
 
-def test_kafka_pythons_own_lines_are_not_among_them_and_other_warnings_are() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
-    assert "a warning" in done.stderr
-    assert "its noise" not in done.stderr
+def test_every_line_is_json_also_a_librarys_and_kafka_pythons_own_are_not_among_them():
+    ran = subprocess.run([sys.executable, "-c", LOGGING], capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert [line["event"] for line in lines] == ["ours", "theirs in 4 words", "broke"]
+    assert [line["level"] for line in lines] == ["info", "warning", "error"]
+    assert lines[1]["logger"] == "psycopg.pool"
+    assert "ZeroDivisionError" in lines[2]["exception"]
