@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
-from adapters.artefacts.s3 import S3Artefacts
+from adapters.artefacts.s3 import try_bucket
 from adapters.kafka.topics import create_topics
 from adapters.mongo.documents import MongoDocuments
 from adapters.mongo.server import MongoServer
 from adapters.postgres.access import Access
-from adapters.postgres.cannot_start import CannotStart
 from adapters.postgres.data_folder import DataFolder
 from adapters.postgres.document_indexes import index_statements
 from adapters.postgres.migrate import migrate
 from adapters.postgres.roles import bootstrap
 from adapters.postgres.running import running_or_own
 from app.settings import Migration
-from domain.errors import Unavailable
 from projections.views import VIEWS
 
 
@@ -37,9 +35,7 @@ def migrate_servers(settings: Migration) -> tuple[str, ...]:
 
     May be run again, and by several at once. Raises CannotStart; Unavailable names the server that is away.
     """
-    # First, not last: obstore's threads are at work for a moment longer than its answer takes, and an
-    # interpreter that ends within it is aborted (7 of 100 runs on a busy machine, Python 3.11).
-    asyncio.run(_try_bucket(settings.artefacts_url))
+    try_bucket(settings.artefacts_url)
     owner = settings.database_owner_url.get_secret_value()
     serving = settings.database_url.get_secret_value()
     if settings.database_admin_url is not None:
@@ -54,14 +50,6 @@ def migrate_servers(settings: Migration) -> tuple[str, ...]:
     )
     asyncio.run(_index_documents(settings.mongo_url.get_secret_value()))
     return (*applied, *topics)
-
-
-async def _try_bucket(url: str) -> None:
-    try:
-        # Nothing tells better that we may write there.
-        await S3Artefacts(url).put(b"")
-    except Unavailable as error:
-        raise CannotStart(f"the bucket of {url} takes nothing: {error.__cause__}") from error
 
 
 async def _index_documents(mongo_url: str) -> None:

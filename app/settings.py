@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.security.tokens import MIN_SECRET_BYTES
@@ -21,6 +23,25 @@ ProcessRole = Literal["api", "relay", "projector", "analysis", "rollout"]
 
 Secret = Annotated[SecretStr, Field(min_length=MIN_SECRET_BYTES)]
 """What access tokens are signed with."""
+
+
+def _of_postgres(url: SecretStr) -> SecretStr:
+    try:
+        conninfo_to_dict(url.get_secret_value())
+    except psycopg.ProgrammingError as error:
+        raise ValueError("no connection string of Postgres") from error
+    return url
+
+
+def _of_mongo(url: SecretStr) -> SecretStr:
+    # A scheme that is missing makes a host of whatever there is, and no sentence says so.
+    if not url.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+        raise ValueError("no mongodb:// URL")
+    return url
+
+
+PostgresUrl = Annotated[SecretStr, AfterValidator(_of_postgres)]
+MongoUrl = Annotated[SecretStr, AfterValidator(_of_mongo)]
 
 
 class Settings(BaseSettings):
@@ -61,11 +82,11 @@ class Distributed(Settings):
     """What only the distributed profile takes: where its servers are. Nothing here has a default that works
     by accident, least of all the secret."""
 
-    database_url: SecretStr
+    database_url: PostgresUrl
     """The serving role, beatledger_app, at the one Postgres: `postgresql://beatledger_app:…@host/beatledger`."""
     kafka_bootstrap: Annotated[str, Field(min_length=1)]
     """`host:port`, several with commas between them."""
-    mongo_url: SecretStr
+    mongo_url: MongoUrl
     """With the database's name: `mongodb://host/beatledger?replicaSet=rs0`."""
     artefacts_url: Annotated[str, Field(pattern=r"^s3://[^/]+(/.*)?$")]
     """`s3://bucket` or `s3://bucket/prefix`. Endpoint, region and keys come from the AWS_* variables."""
@@ -76,9 +97,9 @@ class Distributed(Settings):
 class Migration(Distributed):
     """What `beatledger migrate` takes besides, in the distributed profile."""
 
-    database_owner_url: SecretStr
+    database_owner_url: PostgresUrl
     """The role beatledger_owner, which owns the tables; no serving process has its password."""
-    database_admin_url: SecretStr | None = None
+    database_admin_url: PostgresUrl | None = None
     """A superuser, to make the two roles and the database; without it they must be there."""
     kafka_partitions: Annotated[int, Field(ge=1, le=1000)] = 12
     """Of each topic; can't be changed later, since keys would move. The most projectors that share a view."""

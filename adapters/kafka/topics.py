@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from kafka.errors import InvalidReplicationFactorError
 from kafka.protocol.consumer.offsets import OffsetSpec
 from kafka.structs import TopicPartition
 
@@ -61,9 +62,19 @@ def create_topics(
             "configs": configs,
         }
         if missing:
-            admin.create_topics(dict.fromkeys(missing, settings), wait_for_metadata=True)
+            _create(admin, dict.fromkeys(missing, settings))
         _note(connection, admin, wanted)
     return tuple(missing)
+
+
+def _create(admin: Any, topics: Mapping[str, Mapping[str, Any]]) -> None:
+    try:
+        admin.create_topics(topics, wait_for_metadata=True)
+    except InvalidReplicationFactorError as error:
+        raise TopicsRefused(
+            "this Kafka has fewer brokers than copies are wanted of each topic: "
+            "set BEATLEDGER_KAFKA_REPLICAS, to 1 on a single broker"
+        ) from error
 
 
 def check_topics(admin: Any, layout: Layout) -> None:

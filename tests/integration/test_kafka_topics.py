@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -40,6 +41,11 @@ def test_the_number_of_partitions_is_for_ever(database: Access, kafka: str) -> N
     namespace = make_topics(database, kafka, partitions=2)
     with pytest.raises(TopicsRefused, match="has 2 partitions, not 3"):
         create_topics(database.owner, kafka, namespace, 3)
+
+
+def test_more_copies_than_brokers_are_refused_with_the_setting_to_mend(database: Access, kafka: str) -> None:
+    with pytest.raises(TopicsRefused, match="BEATLEDGER_KAFKA_REPLICAS"):
+        create_topics(database.owner, kafka, f"copies-{uuid4().hex[:12]}", 1, replication=3)
 
 
 def test_topics_with_records_of_another_event_store_are_refused(

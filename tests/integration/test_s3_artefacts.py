@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.artefacts.s3 import S3Artefacts
+from adapters.artefacts.s3 import S3Artefacts, try_bucket
 from domain.errors import Unavailable
 from tests.servers.s3 import S3Server, running_s3
 
@@ -60,3 +60,5 @@ async def test_wrong_keys_are_refused(own_s3: S3Server, monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "guessed")
     with pytest.raises(Unavailable):
         await S3Artefacts(own_s3.url).put(b"nothing")
+    with pytest.raises(Unavailable, match=r"takes nothing: [^\n]*$"):
+        try_bucket(own_s3.url)

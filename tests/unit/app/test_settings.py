@@ -46,6 +46,8 @@ def test_the_distributed_profile_starts_with_no_default_for_its_servers_and_secr
         ("SECRET", "too short"),
         ("ARTEFACTS_URL", "/var/artefacts"),
         ("KAFKA_BOOTSTRAP", ""),
+        ("DATABASE_URL", "beatledger_app@db"),
+        ("MONGO_URL", "mongo:27017/beatledger"),
         ("PROFILE", "clustered"),
         ("PORT", "http"),
     ],
