@@ -47,7 +47,9 @@ def read_settings(kind: type[S], **given: object) -> S:
     except ValidationError as error:
         wrong = error.errors(include_input=False)[0]
         variable = f"BEATLEDGER_{wrong['loc'][0]}".upper()
-        raise CannotStart(f"{variable} (or its option) is wrong: {wrong['msg']}") from error
+        raise CannotStart(
+            f"{variable} (or its option) is wrong: {wrong['msg'].removeprefix('Value error, ')}"
+        ) from error
 
 
 def secret_of(settings: Embedded) -> str:
