@@ -18,7 +18,6 @@ from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.append_queue import AppendQueue
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.jobs import PostgresJobQueue
-from adapters.postgres.migrated import until_migrated
 from adapters.postgres.pool import Pool, make_pool
 from adapters.postgres.snapshots import PostgresSnapshots
 from app.incoming import private_folder
@@ -29,9 +28,9 @@ from projections.views import VIEWS
 
 @asynccontextmanager
 async def distributed(settings: Distributed) -> AsyncGenerator[Ports]:
-    """Give the open ports, once Postgres is there and migrated; the other servers may come and go.
+    """Give the open ports of a migrated installation; its servers may go and come back.
 
-    From the main thread's event loop. Raises CannotStart.
+    From the main thread's event loop. Raises CannotStart; Unavailable when Postgres is away or not migrated.
     """
     conninfo = settings.database_url.get_secret_value()
     queue = AppendQueue(conninfo)
@@ -39,7 +38,7 @@ async def distributed(settings: Distributed) -> AsyncGenerator[Ports]:
     mongo = MongoServer(settings.mongo_url.get_secret_value())
     try:
         with private_folder(settings.data_dir / "incoming") as incoming:
-            async with migrated_pool(settings) as pool:
+            async with serving_pool(settings) as pool:
                 yield Ports(
                     events=PostgresEventStore(queue, pool),
                     log=KafkaLog(pool, settings.kafka_bootstrap, await until_noted(pool)),
@@ -59,13 +58,9 @@ async def distributed(settings: Distributed) -> AsyncGenerator[Ports]:
         await mongo.close()
 
 
-@asynccontextmanager
-async def migrated_pool(settings: Distributed) -> AsyncGenerator[Pool]:
-    """Give a pool of the serving role, once Postgres is there and migrated."""
-    conninfo = settings.database_url.get_secret_value()
-    await until_migrated(conninfo)
-    async with make_pool(conninfo, max_size=20) as pool:
-        yield pool
+def serving_pool(settings: Distributed) -> Pool:
+    """Return a pool of the serving role, not yet open."""
+    return make_pool(settings.database_url.get_secret_value(), max_size=20)
 
 
 def relay_of(settings: Distributed) -> Relay:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from adapters.postgres.migrated import until_migrated
 from api.application import create_probes, create_waiting
 from app.bootstrap import assemble
-from app.distributed import distributed, migrated_pool, relay_of
+from app.distributed import distributed, relay_of, serving_pool
 from app.http_server import HttpServer, listening
 from app.readiness import relay_ready
 from app.settings import Distributed, ProcessRole
@@ -60,9 +61,10 @@ async def _run(
 
 
 async def _work(role: ProcessRole, settings: Distributed, reception: Reception) -> None:
-    """Open what the role needs, let its door show it, and work until cancelled."""
+    """Wait for Postgres, open what the role needs, let its door show it, and work until cancelled."""
+    await until_migrated(settings.database_url.get_secret_value())
     if role == "relay":
-        async with migrated_pool(settings) as pool:
+        async with serving_pool(settings) as pool:
             relay = relay_of(settings)
             reception.open(create_probes(relay_ready(pool, relay)))
             await relay.run()

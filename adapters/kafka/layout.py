@@ -16,6 +16,7 @@ import structlog
 from kafka.partitioner.default import murmur2
 from kafka.structs import TopicPartition
 from psycopg import AsyncConnection
+from psycopg.errors import UndefinedTable
 
 from adapters.postgres.pool import Pool, connection
 from domain.errors import Unavailable
@@ -105,8 +106,11 @@ async def until_noted(pool: Pool) -> Layout:
 
 async def load_layout(pool: Pool) -> Layout:
     """Return what the last migration wrote. Raises Unavailable, also when there was none with a Kafka yet."""
-    async with connection(pool) as conn:
-        return await fetch_layout(conn)
+    try:
+        async with connection(pool) as conn:
+            return await fetch_layout(conn)
+    except UndefinedTable as error:
+        raise Unavailable("this database is not migrated: run `beatledger migrate`") from error
 
 
 async def fetch_layout(conn: AsyncConnection[Any]) -> Layout:

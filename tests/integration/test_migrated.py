@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 from uuid import uuid4
@@ -63,3 +66,25 @@ async def test_why_the_database_cannot_be_reached_is_said_in_one_line(
         assert "\n" not in logged[0]["reason"]
     finally:
         await end([waiting])
+
+
+def test_a_command_does_not_wait_and_keeps_its_output_for_its_result() -> None:
+    """A history with a line of the log inside would be no history."""
+    environment = {
+        "BEATLEDGER_PROFILE": "distributed",
+        "BEATLEDGER_DATABASE_URL": "postgresql://beatledger_app:x@127.0.0.1:1/beatledger",
+        "BEATLEDGER_KAFKA_BOOTSTRAP": "127.0.0.1:1",
+        "BEATLEDGER_MONGO_URL": "mongodb://127.0.0.1:1/beatledger",
+        "BEATLEDGER_ARTEFACTS_URL": "s3://beatledger",
+        "BEATLEDGER_SECRET": "a secret of more than thirty-two bytes",
+    }
+    ran = subprocess.run(
+        [sys.executable, "-m", "app", "audit", "export"],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "Postgres can't be reached" in ran.stderr
