@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from adapters.artefacts.s3 import S3Artefacts
 from adapters.audio.analyser import ChildAnalyser
-from adapters.kafka.layout import until_noted
+from adapters.kafka.layout import load_layout
 from adapters.kafka.log import KafkaLog
 from adapters.kafka.relay import Relay
 from adapters.mongo.documents import MongoDocuments
@@ -41,7 +41,7 @@ async def distributed(settings: Distributed) -> AsyncGenerator[Ports]:
             async with serving_pool(settings) as pool:
                 yield Ports(
                     events=PostgresEventStore(queue, pool),
-                    log=KafkaLog(pool, settings.kafka_bootstrap, await until_noted(pool)),
+                    log=KafkaLog(pool, settings.kafka_bootstrap, await load_layout(pool)),
                     snapshots=PostgresSnapshots(pool),
                     documents=MongoDocuments(mongo, VIEWS),
                     jobs=PostgresJobQueue(pool),

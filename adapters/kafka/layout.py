@@ -6,13 +6,11 @@ document stores use it in paths.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-import structlog
 from kafka.partitioner.default import murmur2
 from kafka.structs import TopicPartition
 from psycopg import AsyncConnection
@@ -20,10 +18,6 @@ from psycopg.errors import UndefinedTable
 
 from adapters.postgres.pool import Pool, connection
 from domain.errors import Unavailable
-
-log = structlog.get_logger(__name__)
-
-_POLL_S = 0.5
 
 SUBJECTS: Final[Mapping[str, str]] = {
     "track": "track",
@@ -89,19 +83,6 @@ class Layout:
     def partition(self, shard: str) -> TopicPartition:
         """Return the partition of a shard."""
         return self._partitions[shard]
-
-
-async def until_noted(pool: Pool) -> Layout:
-    """Return the layout once a migration has noted it, which it does after the tables are there."""
-    told = ""
-    while True:
-        try:
-            return await load_layout(pool)
-        except Unavailable as waiting:
-            if waiting.detail != told:
-                log.warning("waiting_for_topics", reason=waiting.detail)
-            told = waiting.detail
-            await asyncio.sleep(_POLL_S)
 
 
 async def load_layout(pool: Pool) -> Layout:
