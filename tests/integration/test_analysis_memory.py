@@ -11,21 +11,12 @@ from adapters.audio.analyser import ChildAnalyser
 from analysis.result import Settings
 from analysis.synth import synthesise
 from tests.integration.recordings import encoded
+from tests.servers.audio_children import audio_children, memory_bytes
 
 pytestmark = pytest.mark.anyio
 
 RATE = 8_000
 MOST_BYTES = 300_000_000
-
-
-def memory_bytes(field: str) -> int:
-    """What the largest of our children has resident now (VmRSS) or had at most (VmHWM)."""
-    found = [0]
-    for task in Path("/proc/self/task").glob("*/children"):
-        for pid in task.read_text().split():
-            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-            found += [int(line.split()[1]) * 1024 for line in lines if line.startswith(field)]
-    return max(found)
 
 
 async def test_twenty_minutes_take_less_than_300_mb_with_the_child_and_its_imports(tmp_path: Path) -> None:
@@ -34,9 +25,9 @@ async def test_twenty_minutes_take_less_than_300_mb_with_the_child_and_its_impor
     path = tmp_path / "long"
     path.write_bytes(encoded(np.tile(minute.samples, 20)[:, None], RATE, "FLAC"))
     async with ChildAnalyser(workers=1) as analyser:
-        bare = memory_bytes("VmRSS")
+        bare = memory_bytes(audio_children(), "VmRSS")
         analysed = await analyser.analyse(path, Settings(), lambda *_: None)
-        peak = memory_bytes("VmHWM")
+        peak = memory_bytes(audio_children(), "VmHWM")
     assert 0 < bare < 100_000_000
     assert peak < MOST_BYTES
     assert peak - bare > 20 * 60 * 22_050 * 4  # the samples at least: the right child was measured

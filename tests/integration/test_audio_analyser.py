@@ -20,6 +20,7 @@ from analysis.result import Settings
 from analysis.synth import synthesise
 from commands.ports import Analyser, AnalysisCrashed, Probed, UndecodableAudio
 from tests.integration.recordings import clicks, encoded, tone, wav, with_data_size
+from tests.servers.audio_children import audio_children
 
 pytestmark = pytest.mark.anyio
 
@@ -37,12 +38,6 @@ def unheard(stage: str, percent: float) -> None:
 def written(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
     return path
-
-
-def children() -> list[int]:
-    return [
-        int(pid) for task in Path("/proc/self/task").glob("*/children") for pid in task.read_text().split()
-    ]
 
 
 async def test_a_probe_says_what_the_file_is(analyser: Analyser, tmp_path: Path) -> None:
@@ -168,7 +163,7 @@ async def test_a_worker_killed_in_mid_job_fails_the_attempt_and_the_next_one_wor
     started = asyncio.Event()
     job = asyncio.create_task(analyser.analyse(path, Settings(), lambda *_: started.set()))
     await started.wait()
-    for pid in children():
+    for pid in audio_children():
         os.kill(pid, signal.SIGKILL)
     with pytest.raises(AnalysisCrashed, match="SIGKILL") as crashed:
         await job

@@ -16,6 +16,7 @@ from analysis.result import Analysed, Settings
 from commands.ports import Probed, UndecodableAudio
 from tests.integration.hostile_files import hostile_files
 from tests.integration.recordings import encoded, tone, wav, without_xing
+from tests.servers.audio_children import audio_children, memory_bytes
 
 pytestmark = pytest.mark.anyio
 
@@ -24,20 +25,6 @@ MOST_BYTES = 500_000_000
 
 MUSICAL = "no metrics"
 """How warnings end that speak of the music: no damage."""
-
-
-def peak_bytes(pids: set[int]) -> int:
-    """The most resident memory any of these processes has had."""
-    peak = 0
-    for pid in pids:
-        status = Path(f"/proc/{pid}/status")
-        lines = status.read_text().splitlines() if status.exists() else []
-        peak = max([peak, *(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))])
-    return peak
-
-
-def children() -> set[int]:
-    return {int(pid) for pid in Path("/proc/self/task").glob("*/children") for pid in pid.read_text().split()}
 
 
 async def outcome(work: Callable[[], object]) -> tuple[str, str]:
@@ -57,7 +44,7 @@ async def test_hostile_files_are_refused_or_salvaged_and_nothing_crashes_hangs_o
     path = tmp_path / "upload"
     wrong: dict[str, object] = {}
     async with ChildAnalyser(workers=1, probers=1, cap_s=CAP_S) as analyser:
-        before = children()
+        before = audio_children()
         files = list(hostile_files())
         for file in files:
             path.write_bytes(file.content)
@@ -69,8 +56,8 @@ async def test_hostile_files_are_refused_or_salvaged_and_nothing_crashes_hangs_o
                 wrong[file.name] = (probed, analysed, said)
             elif not file.said and said:
                 wrong[file.name] = said
-        assert children() == before  # none died
-        assert 0 < peak_bytes(before) < MOST_BYTES
+        assert audio_children() == before  # none died
+        assert 0 < memory_bytes(before, "VmHWM") < MOST_BYTES
     assert wrong == {}
     assert len({file.name for file in files}) == len(files) >= 60
 
@@ -84,7 +71,7 @@ async def test_silence_that_unpacks_to_hours_is_stopped_at_the_cap(kind: str, tm
     async with ChildAnalyser(workers=1) as analyser:
         assert (await outcome(lambda: analyser.probe(path)))[0] == "too_long"
         assert (await outcome(lambda: analyser.analyse(path, Settings(), lambda *_: None)))[0] == "too_long"
-        assert peak_bytes(children()) < MOST_BYTES
+        assert memory_bytes(audio_children(), "VmHWM") < MOST_BYTES
     assert time.monotonic() - started < 120
 
 
