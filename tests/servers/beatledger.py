@@ -100,14 +100,21 @@ def upload(client: httpx2.Client, content: bytes, key: str | None = None, **fiel
 
 
 def ready(client: httpx2.Client, track_id: str, seconds: float = 60.0) -> dict[str, Any]:
-    """Return the track's detail once it is ready."""
+    """Return the track's detail once it is ready, and every view shows it."""
+    path = f"/v1/tracks/{track_id}"
 
     def detail() -> dict[str, Any] | None:
-        response = client.get(f"/v1/tracks/{track_id}")
+        response = client.get(path)
         if response.status_code != 200:
             return None
         body = response.json()
         assert body["status"] != "failed", body
         return body if body["status"] == "ready" else None
 
-    return until(detail, seconds, f"track {track_id}")
+    def elsewhere() -> bool:
+        shown = [client.get(f"{path}/{part}").status_code for part in ("beats", "versions/1/manifest")]
+        return shown == [200, 200]
+
+    found = until(detail, seconds, f"track {track_id}")
+    until(elsewhere, seconds, f"the other views of {track_id}")
+    return found

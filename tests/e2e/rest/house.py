@@ -154,11 +154,19 @@ async def upload(client: httpx2.AsyncClient, title: str = "A song", **fields: An
 
 
 async def ready(client: httpx2.AsyncClient, track_id: str) -> dict[str, Any]:
-    """Return the track's detail once its first analysis is done."""
+    """Return the track's detail once its first analysis is done, and every view shows it."""
+    path = f"/v1/tracks/{track_id}"
 
     async def detail() -> dict[str, Any] | None:
-        found = (await client.get(f"/v1/tracks/{track_id}")).json()
+        found = (await client.get(path)).json()
         assert found.get("status") != "failed", found
         return found if found.get("status") == "ready" else None
 
-    return await until(detail)
+    async def elsewhere() -> bool:
+        beats, manifest = await client.get(f"{path}/beats"), await client.get(f"{path}/versions/1/manifest")
+        shown = beats.headers.get("etag", "").startswith(f'"{found["revision"]}-')
+        return shown and manifest.status_code == 200
+
+    found = await until(detail)
+    await until(elsewhere)
+    return found

@@ -95,8 +95,9 @@ async def made(client: httpx2.AsyncClient, title: str) -> tuple[str, httpx2.Resp
     path = f"/v1/tracks/{(await upload(client, title))['track_id']}"
 
     async def found() -> httpx2.Response | None:
+        # With both events of the upload: a reader may see the first alone for a moment.
         response = await client.get(path)
-        return response if response.status_code == 200 else None
+        return response if response.json().get("revision") == 2 else None
 
     return path, await until(found)
 
