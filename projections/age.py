@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +15,7 @@ from projections.documents import DocumentStore
 from projections.view import View
 
 REFRESH_S = 1.0
+PATIENCE_S = 0.2
 
 
 class Ages:
@@ -24,18 +26,25 @@ class Ages:
         self._views = views
         self._events = events
         self._known: dict[str, tuple[float, float]] = {}
+        self._looking: set[asyncio.Task[None]] = set()
 
     async def age_s(self, view: str) -> float:
         """Return for how many seconds an event of the view has waited to be seen; 0 = none waits."""
         now = time.monotonic()
         looked_at, age_s = self._known.get(view, (-REFRESH_S, 0.0))
-        if now - looked_at < REFRESH_S:
-            return age_s
-        # Said before looking, so that of many readers one asks; an answer that fails leaves the last one.
-        self._known[view] = (now, age_s)
-        with suppress(Unavailable):
-            self._known[view] = (now, await self._look(self._views[view]))
+        if now - looked_at >= REFRESH_S:
+            # Said before looking, so that of many readers one asks.
+            self._known[view] = (now, age_s)
+            looking = asyncio.create_task(self._refresh(view))
+            self._looking.add(looking)
+            looking.add_done_callback(self._looking.discard)
+            # A store that is silent for seconds must not make a page late: then the last age is told.
+            await asyncio.wait([looking], timeout=PATIENCE_S)
         return self._known[view][1]
+
+    async def _refresh(self, view: str) -> None:
+        with suppress(Unavailable):  # the last age stays
+            self._known[view] = (self._known[view][0], await self._look(self._views[view]))
 
     async def _look(self, view: View) -> float:
         standing = await self._store.standing(view.name)
