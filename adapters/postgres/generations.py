@@ -100,6 +100,7 @@ class PostgresGenerations:
             if states.get(generation.number) != "following":
                 return False
             if serving is not None:
+                await _keep_writers_away(conn, generation.view, serving)
                 if await _is_behind(conn, generation, serving):
                     return False
                 await _set_state(conn, generation.view, serving, "retired")
@@ -143,6 +144,17 @@ class PostgresGenerations:
 async def _lock(conn: AsyncConnection[Any], view: str) -> None:
     """Let only one at a time change a view's generations, until the transaction ends."""
     await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [f"view_generations {view}"])
+
+
+async def _keep_writers_away(conn: AsyncConnection[Any], view: str, number: int) -> None:
+    """Wait for the writes to a generation that are under way, and let no other begin until we commit.
+
+    One that came in between the comparison and the switch would be seen, and then not be seen any more.
+    """
+    # write_documents() holds this row FOR KEY SHARE; whoever waits for us finds the generation retired.
+    await conn.execute(
+        "SELECT 1 FROM view_generations WHERE view = %s AND number = %s FOR UPDATE", [view, number]
+    )
 
 
 async def _states(conn: AsyncConnection[Any], view: str) -> dict[int, str]:

@@ -97,7 +97,7 @@ async def test_a_rebuild_while_serving_and_writing_gives_identical_documents(sid
                 assert now >= count, f"readers of {name} saw a part of it"
                 counts[name] = now
             looks += 1
-        assert looks > 5
+        assert looks > 1, "it was over before anybody looked twice"
         await asyncio.gather(writing, *building)
         await caught_up(side)
         for view in VIEWS:

@@ -13,20 +13,20 @@ from tests.e2e.rest.house import House, distributed_house, embedded_house, ready
 from tests.servers.installation import environment, settings_of
 
 
-@pytest.fixture(scope="session", params=["embedded", "distributed"])
+@pytest.fixture(scope="package", params=["embedded", "distributed"])
 def profile(request: pytest.FixtureRequest) -> str:
     """Every test of the surface runs over both."""
     return request.param
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def working(anyio_backend: str, profile: str, request: pytest.FixtureRequest) -> AsyncIterator[House]:
     """The whole application, analysis included."""
     async with _house(profile, request, working=True) as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def idle(anyio_backend: str, profile: str, request: pytest.FixtureRequest) -> AsyncIterator[House]:
     """The application without analysis workers: what is queued stays queued."""
     async with _house(profile, request, working=False) as found:
@@ -56,7 +56,7 @@ async def producer(working: House) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def song(working: House) -> str:
     """A track with one version, which no test changes."""
     async with working.client("producer") as client:
