@@ -55,13 +55,19 @@ class MongoServer:
         """
         task = asyncio.create_task(call)
         self._asked.add(task)
-        task.add_done_callback(self._asked.discard)
+        task.add_done_callback(self._answered)
         try:
             return await asyncio.shield(task)
         except PyMongoError as error:
             if error.timeout or isinstance(error, ConnectionFailure | WriteConcernError):
                 raise Unavailable("MongoDB can't be reached or did not answer in time: try again") from error
             raise
+
+    def _answered(self, task: asyncio.Task[Any]) -> None:
+        self._asked.discard(task)
+        if not task.cancelled():
+            # Seen, also when nobody waits for it any more: else asyncio reports it as lost.
+            task.exception()
 
     async def close(self) -> None:
         """Wait for the calls whose askers are gone, at most to their deadline, and hang up."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo.errors import DuplicateKeyError
 
 from adapters.mongo.documents import MongoDocuments
 from adapters.mongo.server import MongoServer
@@ -225,3 +227,26 @@ async def test_a_cancelled_caller_leaves_no_socket_behind(own_mongo: OwnMongo) -
         await asyncio.wait(asking)
         await server.close()
     assert open_files() == before
+
+
+async def test_a_call_that_fails_after_its_asker_has_gone_is_no_lost_exception(mongo_url: str) -> None:
+    """Its failure concerns nobody any more, and must not be reported as one that nobody saw."""
+    server = MongoServer(mongo_url)
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    failing = asyncio.Event()
+
+    async def fails() -> None:
+        await failing.wait()
+        raise DuplicateKeyError("somebody else was faster")
+
+    asking = asyncio.create_task(server.ask(fails()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait([asking])
+    failing.set()
+    await server.close()
+    gc.collect()
+    assert asking.cancelled()
+    assert reported == []

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def told(working: House) -> str:
     """A track with a history: uploaded, analysed, corrected by somebody else."""
     async with working.client("producer") as paula, working.client("producer", name="Otto") as otto:
