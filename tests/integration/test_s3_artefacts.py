@@ -51,9 +51,21 @@ async def test_a_bucket_that_is_away_is_told_in_seconds_and_found_again(
     assert not (tmp_path / "fetched").exists()
 
     await asyncio.to_thread(own_s3.start)
+    # It answers before it has found its volumes again.
+    async with asyncio.timeout(60):
+        while not await answers(artefacts, kept.sha256):
+            await asyncio.sleep(0.1)
     assert await artefacts.get(kept.sha256) == b"kept"
     await artefacts.put_file(upload, sha256)
     assert await artefacts.get(sha256) == b"not now"
+
+
+async def answers(artefacts: S3Artefacts, sha256: str) -> bool:
+    try:
+        await artefacts.size(sha256)
+    except Unavailable:
+        return False
+    return True
 
 
 async def test_wrong_keys_are_refused(own_s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
