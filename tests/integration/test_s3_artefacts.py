@@ -62,7 +62,7 @@ async def test_a_bucket_that_is_away_is_told_in_seconds_and_found_again(
 
 async def answers(artefacts: S3Artefacts, sha256: str) -> bool:
     try:
-        await artefacts.size(sha256)
+        await artefacts.get(sha256)
     except Unavailable:
         return False
     return True
