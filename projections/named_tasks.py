@@ -17,8 +17,8 @@ _AGAIN_S = 0.1
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks and return when all have ended.
 
-    Again and again: before Python 3.12, `asyncio.wait_for` (psycopg's pool waits by it) swallows a
-    cancellation that comes together with what it waits for, and the task would go on for ever.
+    Again and again: before Python 3.12, `asyncio.wait_for` swallows a cancellation that comes together with
+    what it waits for, and the task would go on for ever.
     """
     pending, interrupted = set(tasks), False
     while pending:
@@ -29,13 +29,6 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
         except asyncio.CancelledError:
             interrupted = True
     if interrupted:
-        raise asyncio.CancelledError
-
-
-def raise_if_cancelled() -> None:
-    """Raise the cancellation that something this task waited for has swallowed, if there was one."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
         raise asyncio.CancelledError
 
 

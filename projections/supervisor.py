@@ -16,7 +16,7 @@ from domain.errors import Unavailable
 from domain.log import EventStore, Log
 from domain.registry import Registry
 from projections.documents import DocumentStore, Generation
-from projections.named_tasks import NamedTasks, raise_if_cancelled
+from projections.named_tasks import NamedTasks
 from projections.progress import Progress
 from projections.projector import Projector
 from projections.rebuild import follow, rebuild
@@ -58,7 +58,6 @@ class Projections:
                     await self._tend_all(tasks)
                 except Unavailable as away:
                     _logger.warning("projections.store_away", error=str(away))
-                raise_if_cancelled()
                 await tasks.wait(TEND_S)
 
     async def rebuild(self, name: str) -> Generation:

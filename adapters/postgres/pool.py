@@ -77,7 +77,7 @@ async def connection(pool: Pool, deadline_s: float = DEADLINE_S) -> AsyncGenerat
     At the deadline the socket is shut: the waiting statement ends with an error whatever the server does.
     Open transactions with `connection.transaction()`.
     """
-    with unavailable():
+    with _no_cancellation_lost(), unavailable():
         borrowed = await _borrow(pool)
         alarm = asyncio.get_running_loop().call_later(deadline_s, hang_up, borrowed)
         try:
@@ -94,6 +94,26 @@ def unavailable() -> Generator[None]:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise Unavailable("Postgres can't be reached or did not answer in time: try again") from error
+
+
+@contextmanager
+def _no_cancellation_lost() -> Generator[None]:
+    """Raise the cancellation that came inside and did not come out.
+
+    Before Python 3.12 asyncio.wait_for(), by which the pool waits, swallows one that comes together with the
+    connection; and the error of a server that dies at that moment takes the place of another.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    try:
+        yield
+    except Exception as error:
+        if task.cancelling() > before:
+            raise asyncio.CancelledError from error
+        raise
+    if task.cancelling() > before:
+        raise asyncio.CancelledError
 
 
 def hang_up(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:

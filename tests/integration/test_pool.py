@@ -94,6 +94,24 @@ async def test_a_caller_that_gives_up_on_a_stopped_server_is_let_go(
     assert await _ask_until_answered(pool, within_s=5) == 42
 
 
+async def test_a_cancelled_caller_ends_however_near_its_connection_was(pool: Pool) -> None:
+    """asyncio.wait_for(), by which psycopg's pool waits, swallows such a cancellation in Python 3.11."""
+    for steps in range(12):
+        held = [await pool.getconn() for _ in range(4)]
+        asking = asyncio.create_task(_ask(pool))
+        while not pool.get_stats().get("requests_waiting"):
+            await asyncio.sleep(0)
+        await pool.putconn(held.pop())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if asking.cancel():
+            await asyncio.wait([asking])
+            assert asking.cancelled(), f"cancelled {steps} steps after its connection was there, it went on"
+        for connection_held in held:
+            await pool.putconn(connection_held)
+        assert await _ask(pool) == 42
+
+
 async def test_the_server_ends_a_statement_that_was_hung_up_on(own_postgres: OwnPostgres, pool: Pool) -> None:
     with pytest.raises(Unavailable):
         await _ask(pool, "SELECT pg_sleep(60)", deadline_s=0.2)
