@@ -35,3 +35,5 @@ def configure_logging() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     # It warns at each start and end, and again and again while Kafka is away: adapters/kafka says it once.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    # It warns at each try while Postgres is away: adapters/postgres/pool.py says it once.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)

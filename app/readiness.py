@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from adapters.kafka.relay import Relay, relay_standing
@@ -32,11 +31,14 @@ def store_ready(ports: Ports) -> Readiness:
 
 
 def artefacts_ready(ports: Ports) -> Readiness:
-    """The artefact store answers, whether or not it holds what we ask about."""
+    """The artefact store answers, and takes what we give it."""
 
     async def check() -> str:
-        with suppress(NotFound):
+        try:
             await ports.artefacts.size(_NOTHING_SHA256)
+        except NotFound:
+            # So says a store that is new, and one whose bucket is gone.
+            await ports.artefacts.put(b"")
         return "reached"
 
     return {"artefacts": check}

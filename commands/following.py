@@ -50,8 +50,13 @@ class Follower:
             await asyncio.sleep(_AGAIN_S)
 
     async def lag(self, now: datetime) -> Lag | None:
-        """Return how far this member is behind; None before it was shown anything. Raises Unavailable."""
+        """Return how far this member is behind; None before it was shown anything.
+
+        Raises Unavailable; of the log only before it was shown anything, afterwards the lag grows.
+        """
         if not self._reached:
+            # Whoever can't reach the log is shown nothing either.
+            await self._log.end_offsets(self._categories)
             return None
         return await lag(self._store, self._categories, self._reached, now)
 

@@ -92,5 +92,6 @@ def _store(url: str) -> S3Store:
 async def _unavailable() -> AsyncGenerator[None]:
     try:
         yield
-    except BaseError as error:
+    except (BaseError, FileNotFoundError) as error:
+        # Of an artefact that is not there ObstoreArtefacts says NotFound: what is missing here is the bucket.
         raise Unavailable("the artefact store can't be reached or refuses us: try again") from error

@@ -20,8 +20,6 @@ from adapters.kafka.clients import administering
 from adapters.kafka.layout import SUBJECTS, Layout, Topic
 from adapters.postgres.cannot_start import CannotStart
 
-NAMESPACE = "beatledger"
-PARTITIONS = 4
 RETENTION = timedelta(days=7)
 """How long Kafka keeps events. It is no archive: whoever was away longer catches up from the event store."""
 
@@ -33,10 +31,9 @@ class TopicsRefused(CannotStart):
 def create_topics(
     owner_conninfo: str,
     bootstrap: str,
-    namespace: str = NAMESPACE,
-    partitions: int = PARTITIONS,
-    replication: int = 1,
-    retention: timedelta = RETENTION,
+    namespace: str,
+    partitions: int,
+    replication: int,
 ) -> tuple[str, ...]:
     """Create the topics that are missing, and note the layout of all in Postgres.
 
@@ -52,7 +49,7 @@ def create_topics(
         there = _described(admin, wanted.values())
         missing = [name for name in wanted.values() if name not in there]
         configs = {
-            "retention.ms": str(int(retention.total_seconds() * 1000)),
+            "retention.ms": str(int(RETENTION.total_seconds() * 1000)),
             "cleanup.policy": "delete",
             "min.insync.replicas": "2" if replication > 2 else "1",
         }

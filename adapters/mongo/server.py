@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from bson.codec_options import TypeDecoder, TypeRegistry
 from bson.int64 import Int64
 from pymongo import AsyncMongoClient
-from pymongo.errors import ConnectionFailure, PyMongoError, WriteConcernError
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError, WriteConcernError
 
 from domain.errors import Unavailable
 
@@ -20,6 +20,8 @@ CONNECT_S = 2.0
 """The longest wait for a primary, and for a connection to it."""
 DEADLINE_S = 5.0
 """The longest that one call takes, pymongo's own retries included, unless its user names another."""
+_REFUSED = (13, 18)
+"""Error codes Unauthorized and AuthenticationFailed."""
 
 
 class MongoServer:
@@ -61,6 +63,8 @@ class MongoServer:
         except PyMongoError as error:
             if error.timeout or isinstance(error, ConnectionFailure | WriteConcernError):
                 raise Unavailable("MongoDB can't be reached or did not answer in time: try again") from error
+            if isinstance(error, OperationFailure) and error.code in _REFUSED:
+                raise Unavailable("MongoDB refuses the user or password of BEATLEDGER_MONGO_URL") from error
             raise
 
     def _answered(self, task: asyncio.Task[Any]) -> None:

@@ -15,10 +15,13 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import psycopg
+import structlog
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
 from domain.errors import Unavailable
+
+log = structlog.get_logger(__name__)
 
 CONNECT_S = 2.0
 """The longest wait for a connection, from the pool or from the server."""
@@ -43,7 +46,24 @@ Pool = AsyncConnectionPool[ImpatientConnection]
 
 
 def make_pool(serving_conninfo: str, max_size: int = 10) -> Pool:
-    """Return a pool of autocommit connections; `await pool.open()` returns at once, also without a server."""
+    """Return a pool of autocommit connections; `await pool.open()` returns at once, also without a server.
+
+    It says in the log when the server is away, and when it is back: once each.
+    """
+    away = False
+
+    def failed(_: Pool) -> None:
+        nonlocal away
+        if not away:
+            away = True
+            log.warning("postgres.away")
+
+    async def connected(_: ImpatientConnection) -> None:
+        nonlocal away
+        if away:
+            away = False
+            log.info("postgres.back")
+
     return AsyncConnectionPool(
         patient_only_for_seconds(serving_conninfo),
         connection_class=ImpatientConnection,
@@ -51,6 +71,8 @@ def make_pool(serving_conninfo: str, max_size: int = 10) -> Pool:
         min_size=1,
         max_size=max_size,
         open=False,
+        configure=connected,
+        reconnect_failed=failed,
         timeout=CONNECT_S,
         # Then the next request asks anew: the pool's own waits grow to minutes, and so would the recovery.
         reconnect_timeout=1.0,

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
+import structlog
 from starlette.requests import Request
 
 from api.refusals import BodyTooLarge, StorageFull
 from api.rest.multipart import MultipartForm
 from commands.upload import Staged
 from domain.errors import Unavailable
+
+log = structlog.get_logger(__name__)
 
 WRITE_BYTES = 512 * 1024
 """A hop to a thread costs about 50 µs, so pieces are gathered before one."""
@@ -104,7 +107,9 @@ async def _received(request: Request, form: MultipartForm, path: Path, limit: in
             await sink.flush()
     except OSError as error:
         if error.errno in _NO_ROOM:
+            log.error("upload.storage_full", folder=str(path.parent), error=error.strerror)
             raise StorageFull from error
+        log.error("upload.not_kept", folder=str(path.parent), error=str(error))
         raise Unavailable("the upload can't be kept just now: try again") from error
     return Staged(path, form.finish(), sink.sha256.hexdigest(), sink.bytes, sink.head)
 

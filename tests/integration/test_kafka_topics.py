@@ -26,7 +26,7 @@ NOWHERE = "127.0.0.1:1"
 
 def test_they_are_created_once_with_what_was_stated(database: Access, kafka: str) -> None:
     namespace = make_topics(database, kafka, partitions=3)
-    assert create_topics(database.owner, kafka, namespace, 3) == ()
+    assert create_topics(database.owner, kafka, namespace, partitions=3, replication=1) == ()
     admin = KafkaAdminClient(bootstrap_servers=kafka)
     try:
         topics = admin.describe_topics([f"{namespace}.{s}" for s in ("track", "device", "deployment")])
@@ -40,12 +40,12 @@ def test_they_are_created_once_with_what_was_stated(database: Access, kafka: str
 def test_the_number_of_partitions_is_for_ever(database: Access, kafka: str) -> None:
     namespace = make_topics(database, kafka, partitions=2)
     with pytest.raises(TopicsRefused, match="has 2 partitions, not 3"):
-        create_topics(database.owner, kafka, namespace, 3)
+        create_topics(database.owner, kafka, namespace, partitions=3, replication=1)
 
 
 def test_more_copies_than_brokers_are_refused_with_the_setting_to_mend(database: Access, kafka: str) -> None:
     with pytest.raises(TopicsRefused, match="BEATLEDGER_KAFKA_REPLICAS"):
-        create_topics(database.owner, kafka, f"copies-{uuid4().hex[:12]}", 1, replication=3)
+        create_topics(database.owner, kafka, f"copies-{uuid4().hex[:12]}", partitions=1, replication=3)
 
 
 def test_topics_with_records_of_another_event_store_are_refused(
@@ -55,12 +55,12 @@ def test_topics_with_records_of_another_event_store_are_refused(
     producer = KafkaProducer(bootstrap_servers=kafka)
     producer.send(f"{namespace}.track", b"{}").get(10)
     producer.close()
-    assert create_topics(database.owner, kafka, namespace, 2) == (), "its own are fine"
+    assert create_topics(database.owner, kafka, namespace, partitions=2, replication=1) == (), "its own are fine"
     with (
         postgres.database() as other,
         pytest.raises(TopicsRefused, match="did not come from this event store"),
     ):
-        create_topics(other.owner, kafka, namespace, 2)
+        create_topics(other.owner, kafka, namespace, partitions=2, replication=1)
 
 
 async def test_shards_are_known_while_kafka_is_away(database: Access, kafka: str) -> None:

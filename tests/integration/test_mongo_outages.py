@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from adapters.mongo.documents import MongoDocuments
 from adapters.mongo.server import MongoServer
@@ -127,6 +127,18 @@ async def test_a_mongodb_that_is_not_there_yet_is_waited_for(
         await back_again(own_side)
     monkeypatch.undo()
     await shows_the_log_again(own_side, own_mongo)
+
+
+async def test_a_mongodb_that_does_not_know_our_user_is_unavailable(mongo_url: str) -> None:
+    """The stand-in knows no users: the error is as a real server sends it."""
+
+    async def refused() -> None:
+        raise OperationFailure("Authentication failed.", code=18)
+
+    server = MongoServer(mongo_url)
+    with pytest.raises(Unavailable, match="BEATLEDGER_MONGO_URL"):
+        await server.ask(refused())
+    await server.close()
 
 
 async def test_a_mongodb_that_was_emptied_gets_its_views_anew_and_whole(

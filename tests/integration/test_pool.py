@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.postgres.pool import Pool, connection, make_pool
 from domain.errors import Unavailable
@@ -44,11 +45,14 @@ async def _ask_until_answered(pool: Pool, within_s: float) -> object:
 
 async def test_a_pool_opens_without_a_server_and_finds_it_later(own_postgres: OwnPostgres) -> None:
     own_postgres.stop()
-    async with make_pool(own_postgres.serving) as pool:
-        with pytest.raises(Unavailable):
-            await _ask(pool)
-        own_postgres.start()
-        assert await _ask_until_answered(pool, within_s=5) == 42
+    with capture_logs() as said:
+        async with make_pool(own_postgres.serving) as pool:
+            for _ in range(2):
+                with pytest.raises(Unavailable):
+                    await _ask(pool)
+            own_postgres.start()
+            assert await _ask_until_answered(pool, within_s=5) == 42
+    assert [line["event"] for line in said] == ["postgres.away", "postgres.back"], "once each"
 
 
 async def test_a_restart_of_the_server_costs_no_request(own_postgres: OwnPostgres, pool: Pool) -> None:

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 def make_topics(access: Access | OwnPostgres, bootstrap: str, partitions: int = 2) -> str:
     """Create topics of the test's own, as `beatledger migrate` does; returns what their names begin with."""
     namespace = f"t{uuid4().hex[:12]}"
-    create_topics(access.owner, bootstrap, namespace, partitions)
+    create_topics(access.owner, bootstrap, namespace, partitions, replication=1)
     return namespace
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
 from commands.following import Follower
 from commands.rollout import GROUP, Rollout
+from domain.errors import Unavailable
 from domain.lag import Lag
-from domain.log import Metadata, NewEvent, Slice
+from domain.log import Metadata, NewEvent, Offsets, Slice
 from domain.recorded import Recorded
 from tests.unit.commands.memory import MemoryLog, MemoryStore
 
@@ -66,6 +67,18 @@ async def test_a_follower_says_how_far_it_is_behind_in_events_and_seconds() -> N
     await tell(store, "track")
     assert await follower.lag(then + timedelta(seconds=7)) == Lag(2, 7.0)
     assert [event.position for event in handled] == [1]
+
+
+async def test_a_follower_that_never_could_read_is_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    log = MemoryLog(store)
+
+    async def away(_: object) -> Offsets:
+        raise Unavailable("Kafka is away")
+
+    monkeypatch.setattr(log, "end_offsets", away)
+    with pytest.raises(Unavailable, match="Kafka is away"):
+        await Rollout(log, store).lag(datetime.now(UTC))
 
 
 async def test_rollout_keeps_its_place_behind_what_concerns_no_deployment() -> None:
