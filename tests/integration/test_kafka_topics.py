@@ -55,7 +55,9 @@ def test_topics_with_records_of_another_event_store_are_refused(
     producer = KafkaProducer(bootstrap_servers=kafka)
     producer.send(f"{namespace}.track", b"{}").get(10)
     producer.close()
-    assert create_topics(database.owner, kafka, namespace, partitions=2, replication=1) == (), "its own are fine"
+    assert create_topics(database.owner, kafka, namespace, partitions=2, replication=1) == (), (
+        "its own are fine"
+    )
     with (
         postgres.database() as other,
         pytest.raises(TopicsRefused, match="did not come from this event store"),
