@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adapters.postgres.documents import PostgresDocuments
 from domain.errors import CursorGone, Unavailable
 from domain.events import REGISTRY
 from domain.recorded import Recorded
@@ -82,7 +83,10 @@ async def test_a_first_start_on_a_long_log_serves_all_of_it(side: ReadSide) -> N
 
 
 async def test_a_rebuild_while_serving_and_writing_gives_identical_documents(side: ReadSide) -> None:
-    """Every view, while events arrive; at every moment readers find at least what was there before."""
+    """Every view, while events arrive; at every moment readers find at least what was there before.
+
+    Postgres keeps writers away while it switches: there they find at least what they found before.
+    """
     await tell_stories(side.events, seed=3, tracks=30)
     async with running(side):
         await caught_up(side)
@@ -92,8 +96,11 @@ async def test_a_rebuild_while_serving_and_writing_gives_identical_documents(sid
         building = [asyncio.create_task(side.projections.rebuild(view.name)) for view in VIEWS]
         looks = 0
         while not all(task.done() for task in [writing, *building]):
-            for name, count in counts.items():
-                assert await side.views.count(name) >= count, f"readers of {name} saw a part of it"
+            for name, before_it in counts.items():
+                count = await side.views.count(name)
+                assert count >= before_it, f"readers of {name} saw a part of it"
+                if isinstance(side.store, PostgresDocuments):
+                    counts[name] = count
             looks += 1
         assert looks > 1, "it was over before anybody looked twice"
         await asyncio.gather(writing, *building)
