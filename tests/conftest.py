@@ -1,6 +1,7 @@
 """Fixtures every suite shares; the servers behind them live in tests/servers."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from tests.servers.s3 import S3Server, running_s3
 # Settings of the shell that runs the tests would be those of the products they start.
 for _name in [name for name in os.environ if name.startswith("BEATLEDGER_") and "_TEST_" not in name]:
     del os.environ[_name]
+
+# A run in the background of a script ignores Ctrl-C, and so would the products it starts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
