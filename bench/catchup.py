@@ -74,7 +74,8 @@ async def _ours(access: Access, round_: int) -> dict[str, float]:
         await log.start_group(generation.group, {"0": 0})
         following = await _seconds(_follow(generation, store, log, count))
         assert await store.count(generation, ()) == TRACKS
-        rebuilding = await _seconds(rebuild(TRACK_LIST, store, log, events, REGISTRY, Progress()))
+        turns = asyncio.Semaphore(1)
+        rebuilding = await _seconds(rebuild(TRACK_LIST, store, log, events, REGISTRY, Progress(), turns))
         reading = await _seconds(_read(events))
     return {
         FOLLOWING: count / following,

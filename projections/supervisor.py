@@ -19,7 +19,7 @@ from projections.documents import DocumentStore, Generation
 from projections.named_tasks import NamedTasks
 from projections.progress import Progress
 from projections.projector import Projector
-from projections.rebuild import follow, rebuild
+from projections.rebuild import AT_ONCE, follow, rebuild
 from projections.view import View
 
 TEND_S = 0.5
@@ -49,6 +49,7 @@ class Projections:
         self._registry = registry
         self._progress = progress
         self._indexed = False
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def run(self) -> None:
         """Run until cancelled. A store that is away is waited for, and told of in the log."""
@@ -65,7 +66,9 @@ class Projections:
         return await self._rebuild({view.name: view for view in self._views}[name])
 
     async def _rebuild(self, view: View) -> Generation:
-        return await rebuild(view, self._store, self._log, self._events, self._registry, self._progress)
+        return await rebuild(
+            view, self._store, self._log, self._events, self._registry, self._progress, self._turns
+        )
 
     async def _tend_all(self, tasks: NamedTasks) -> None:
         tasks.ensure("sweep", self._sweep)

@@ -107,9 +107,9 @@ async def _received(request: Request, form: MultipartForm, path: Path, limit: in
             await sink.flush()
     except OSError as error:
         if error.errno in _NO_ROOM:
-            log.error("upload.storage_full", folder=str(path.parent), error=error.strerror)
+            log.warning("upload.storage_full", folder=str(path.parent), error=error.strerror)
             raise StorageFull from error
-        log.error("upload.not_kept", folder=str(path.parent), error=str(error))
+        log.warning("upload.not_kept", folder=str(path.parent), error=str(error))
         raise Unavailable("the upload can't be kept just now: try again") from error
     return Staged(path, form.finish(), sink.sha256.hexdigest(), sink.bytes, sink.head)
 

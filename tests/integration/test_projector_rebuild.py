@@ -16,7 +16,6 @@ from domain.recorded import Recorded
 from projections.documents import Generation, Standing
 from projections.named_tasks import end
 from projections.queries import Query
-from projections.rebuild import rebuild
 from projections.supervisor import Projections
 from projections.track_list import TRACK_LIST
 from projections.view import Document, View
@@ -179,31 +178,65 @@ async def test_an_older_process_does_not_take_a_newer_versions_place(side: ReadS
     assert [g.number for g in await side.store.generations("track_list")] == [newer.number]
 
 
-async def test_a_build_that_dies_at_any_step_is_taken_up_again(side: ReadSide) -> None:
-    """Whoever rebuilds next joins the generation that was begun, and ends with the same documents."""
+async def test_a_build_that_dies_at_any_step_is_gone_on_with(
+    side: ReadSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it stopped, by whoever rebuilds next; and it ends with the same documents."""
+    monkeypatch.setattr("projections.rebuild.BATCH", 10)
+    monkeypatch.setattr("projections.rebuild.STALLED_S", 0.02)
+    monkeypatch.setattr("projections.rebuild.LOOK_S", 0.01)
     await tell_stories(side.events, seed=10, tracks=5)
     served = await side.build(TRACK_LIST)
     expected = await reference(side.events, TRACK_LIST)
-    step, died = 0, True
+    step, died, reached = 0, True, [0]
     while died:
         step += 1
         try:
-            await rebuild(
-                TRACK_LIST,
-                DyingStore(side.store, Death(step)),
-                side.ledger.log,
-                side.events,
-                REGISTRY,
-                side.progress,
-            )
+            await side.build(TRACK_LIST, DyingStore(side.store, Death(step)))
             died = False
         except Killed:
             assert (await standing(side)).generation.number == served.number, "the old one serves"
-            assert len(await side.store.generations("track_list")) == 2
-    assert step > 3
+            [_, building] = await side.store.generations("track_list")
+            reached.append(max((await side.store.watermarks(building)).values(), default=0))
+    assert reached == sorted(reached)
+    assert len(set(reached)) > 3, "none began at the beginning again"
     now = (await standing(side)).generation
     assert now.number > served.number
     assert await snapshot(side.store, now) == expected
+
+
+async def test_a_build_begun_by_another_process_is_left_to_it(
+    side: ReadSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.rebuild.BATCH", 10)
+    await tell_stories(side.events, seed=13, tracks=10)
+
+    class Counting:
+        """Counts the writes of documents, and takes some time for each."""
+
+        def __init__(self) -> None:
+            self.writes = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(side.store, name)
+
+        async def write(self, generation: Generation, changes: Any, *rest: Any) -> Any:
+            self.writes += bool(changes)
+            await asyncio.sleep(0.01)
+            return await side.store.write(generation, changes, *rest)
+
+    first, second = Counting(), Counting()
+    building = asyncio.create_task(side.build(TRACK_LIST, first))
+
+    async def begun() -> bool:
+        return first.writes > 0
+
+    await until(begun)
+    joined = await side.build(TRACK_LIST, second)
+    assert await building == joined
+    assert first.writes > 5
+    assert second.writes == 0
+    assert await snapshot(side.store, joined) == await reference(side.events, TRACK_LIST)
 
 
 async def test_a_generation_whose_builder_died_before_the_switch_is_taken_over(side: ReadSide) -> None:
@@ -217,7 +250,7 @@ async def test_a_generation_whose_builder_died_before_the_switch_is_taken_over(s
             raise Unavailable("died here")
 
     with pytest.raises(Unavailable):
-        await rebuild(TRACK_LIST, NeverSwitching(), side.ledger.log, side.events, REGISTRY, side.progress)
+        await side.build(TRACK_LIST, NeverSwitching())
     [left] = await side.store.generations("track_list")
     assert left.state == "following"
     async with running(side):

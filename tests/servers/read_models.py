@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequ
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -51,8 +52,12 @@ class ReadSide:
     def events(self) -> EventStore:
         return self.ledger.store
 
-    async def build(self, view: View) -> Generation:
-        return await rebuild(view, self.store, self.ledger.log, self.events, REGISTRY, self.progress)
+    async def build(self, view: View, store: Any = None) -> Generation:
+        """Rebuild a view as another process would, over this store or what stands in front of it."""
+        turns = asyncio.Semaphore(1)
+        return await rebuild(
+            view, store or self.store, self.ledger.log, self.events, REGISTRY, self.progress, turns
+        )
 
 
 def make_indexes(access: Access | OwnPostgres, views: Sequence[View] = VIEWS) -> None:
