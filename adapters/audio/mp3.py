@@ -7,7 +7,7 @@ from itertools import pairwise
 from adapters.audio.id3 import id3_length
 from adapters.audio.mp3_frames import Mp3Stream, streams
 from adapters.audio.mp3_header import honest
-from adapters.audio.pieces import TOLERATED_LOSS, Buffer, Mended, Piece, understated
+from adapters.audio.pieces import TOLERATED_LOSS, Buffer, Mended, Piece, Run, understated
 from commands.ports import UndecodableAudio
 
 _DECODER_DELAY = 529
@@ -59,10 +59,18 @@ def _left_out(data: Buffer, found: list[Mp3Stream]) -> tuple[str, ...]:
 
     At the end a little of it is nobody's loss.
     """
-    runs = [run for stream in found for run in stream.runs]
-    gaps = [(run[1], after[0]) for run, after in pairwise(runs)]
-    end = (runs[-1][1], len(data)) if runs else (0, 0)
+    heard = [stretch for stream in found for stretch in _stretches(stream)]
+    gaps = [(before[1], after[0]) for before, after in pairwise(heard)]
+    end = (heard[-1][1], len(data)) if heard else (0, 0)
     if end[1] - end[0] > TOLERATED_LOSS * len(data):
         gaps.append(end)
     lost = sum(stop - start for start, stop in gaps if data[start : start + 3] not in _TAGS)
     return (f"damaged: {lost:,} bytes among the frames are no sound, and were left out",) if lost else ()
+
+
+def _stretches(stream: Mp3Stream) -> list[Run]:
+    """Return the runs of a stream; its header, which no run holds, belongs to the first."""
+    if stream.header is None or not stream.runs:
+        return list(stream.runs)
+    start, end = stream.runs[0]
+    return [(start - len(stream.header.frame), end), *stream.runs[1:]]
