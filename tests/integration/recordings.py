@@ -53,6 +53,11 @@ def with_data_size(wav_file: bytes, size: int) -> bytes:
     return wav_file[:at] + struct.pack("<I", size) + wav_file[at + 4 :]
 
 
+def with_riff_size(wav_file: bytes) -> bytes:
+    """The same WAV whose RIFF is as long as the file."""
+    return wav_file[:4] + struct.pack("<I", len(wav_file) - 8) + wav_file[8:]
+
+
 def with_rate(wav_file: bytes, rate: int) -> bytes:
     return wav_file[:24] + struct.pack("<I", rate) + wav_file[28:]
 

@@ -26,6 +26,7 @@ from tests.integration.recordings import (
     wav,
     with_data_size,
     with_id3,
+    with_riff_size,
     without_xing,
 )
 
@@ -234,6 +235,25 @@ def test_a_wav_that_states_too_little_is_read_to_its_end(size: int, heard: Heard
     _, result = heard(with_data_size(wav(tone(2)), size))
     assert result.duration_ms == pytest.approx(2000, abs=0.1)
     assert [warning[:17] for warning in result.warnings] == ["the header states"] * (size > 0)
+
+
+def test_what_a_wav_states_is_read_off_its_format_chunk_wherever_that_stands(heard: Heard) -> None:
+    whole = wav(tone(2))
+    behind_junk = whole[:12] + b"JUNK\x1c\0\0\0" + bytes(28) + whole[12:]
+    _, result = heard(with_data_size(behind_junk, 44_100))
+    assert result.warnings == ("the header states 0.5 s, the file holds 2.0 s",)
+
+
+def test_a_wav_without_sound_makes_none_of_the_chunks_behind_it(heard: Heard) -> None:
+    with pytest.raises(UndecodableAudio, match="no sound"):
+        heard(wav(tone(2)[:0]) + b"LIST\xe8\3\0\0" + bytes(1_000))
+
+
+@pytest.mark.parametrize("name", [b"cue ", b"id3 ", b"_PMX"])
+def test_a_chunk_s_name_need_not_be_letters(name: bytes, heard: Heard) -> None:
+    sound = wav(tone(2))
+    _, result = heard(with_riff_size(sound + name + b"\xe8\3\0\0" + bytes(1_000)))
+    assert (result.duration_ms, result.warnings) == (2000, ())
 
 
 @pytest.mark.parametrize("odd", [0, 1])
