@@ -64,6 +64,10 @@ class Artefacts(Protocol):
         ...
 
 
+HEAD_BYTES = 8192
+"""First bytes of an upload that tell its type: an MP3 torn in mid-frame, and three of its longest frames."""
+
+
 class UndecodableAudio(Exception):
     """The file cannot be decoded; trying again gives the same. `code` is `undecodable` or `too_long`."""
 

@@ -47,7 +47,7 @@ class UploadFields(BaseModel):
 class Staged:
     """A file as it was received: where it lies, what its sender called it, and what was found on the way.
 
-    `head` are its first bytes, as many as `sniff` wants.
+    `head` are its first HEAD_BYTES.
     """
 
     path: Path

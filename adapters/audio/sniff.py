@@ -9,9 +9,6 @@ from __future__ import annotations
 from adapters.audio.id3 import id3_length
 from adapters.audio.mp3_frames import in_a_row
 
-SNIFF_BYTES = 4096
-"""How many leading bytes `sniff` wants; fewer are judged as they are."""
-
 _RIFF_IDS = (b"RIFF", b"RIFX", b"RF64")
 _OGG_CODECS = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC")
 
@@ -20,7 +17,7 @@ def sniff(head: bytes) -> str | None:
     """Return the media type these first bytes claim, None when it is no audio we take.
 
     A claim only: decoding proves it. Only WAV (RIFF, RIFX, RF64), MP3, FLAC and audio in Ogg are taken; an
-    MP3 that was torn out of a stream may begin in mid-frame.
+    MP3 that was torn out of a stream may begin in mid-frame, which all of HEAD_BYTES are needed to tell.
     """
     if head[:3] == b"ID3":
         return _sniff_tagged(head)

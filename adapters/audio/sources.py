@@ -13,8 +13,8 @@ import soundfile as sf
 
 from adapters.audio.mending import mended
 from adapters.audio.pieces import Mended, Piece
-from adapters.audio.sniff import SNIFF_BYTES, sniff
-from commands.ports import UndecodableAudio
+from adapters.audio.sniff import sniff
+from commands.ports import HEAD_BYTES, UndecodableAudio
 
 
 class SequentialFile(sf.SoundFile):
@@ -93,7 +93,7 @@ def reason(error: sf.LibsndfileError) -> str:
 
 def _mended(path: Path) -> Mended:
     with path.open("rb") as file:
-        media_type = sniff(file.read(SNIFF_BYTES))
+        media_type = sniff(file.read(HEAD_BYTES))
         if media_type is None:
             raise UndecodableAudio("undecodable", "no WAV, MP3, FLAC or OGG file by its content")
         with mmap(file.fileno(), 0, access=ACCESS_READ) as data:

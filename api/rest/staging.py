@@ -16,6 +16,7 @@ from starlette.requests import Request
 
 from api.refusals import BodyTooLarge, StorageFull
 from api.rest.multipart import MultipartForm
+from commands.ports import HEAD_BYTES
 from commands.upload import Staged
 from domain.errors import Unavailable
 
@@ -23,9 +24,6 @@ log = structlog.get_logger(__name__)
 
 WRITE_BYTES = 512 * 1024
 """A hop to a thread costs about 50 µs, so pieces are gathered before one."""
-
-HEAD_BYTES = 4096
-"""The first bytes, by which the file's type is told."""
 
 FORM_BYTES = 1_000_000
 """What a body may have besides its file: boundaries, headers, fields."""

@@ -85,6 +85,16 @@ def vbr(sound: Sound, rate: int) -> bytes:
     return file.getvalue()
 
 
+def largest_frames(sound: Sound, rate: int) -> bytes:
+    """The sound as an MP3 of the highest constant bitrate."""
+    file = io.BytesIO()
+    with sf.SoundFile(
+        file, "w", rate, sound.shape[1], format="MP3", bitrate_mode="CONSTANT", compression_level=0.0
+    ) as writer:
+        writer.write(sound)
+    return file.getvalue()
+
+
 def without_xing(mp3: bytes) -> bytes:
     """The same MP3 without the leading frame that states its length."""
     return mp3[mp3.index(mp3[:2], _tag_at(mp3)) :]

@@ -13,11 +13,12 @@ import pytest
 
 from adapters.artefacts.folder import FolderArtefacts
 from adapters.audio.analyser import ChildAnalyser
-from adapters.audio.sniff import SNIFF_BYTES, sniff
+from adapters.audio.sniff import sniff
 from adapters.postgres.access import Access
 from adapters.postgres.snapshots import PostgresSnapshots
 from commands.issue import Answer, Caller, Issue
 from commands.pipeline import Pipeline
+from commands.ports import HEAD_BYTES
 from commands.states import States
 from commands.tracks import track_handlers
 from commands.upload import Staged, UploadFields, Uploads
@@ -42,7 +43,7 @@ class Reception:
     async def receive(self, content: bytes, name: str = "song.wav", key: UUID | None = None) -> Answer:
         path = self._folder / "incoming" / uuid4().hex
         path.write_bytes(content)
-        staged = Staged(path, name, sha256(content).hexdigest(), len(content), content[:SNIFF_BYTES])
+        staged = Staged(path, name, sha256(content).hexdigest(), len(content), content[:HEAD_BYTES])
         return await self._uploads.accept(staged, UploadFields(title="Song"), Issue(ADA, key))
 
     def files(self) -> list[str]:
