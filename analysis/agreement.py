@@ -23,11 +23,17 @@ def agreement(beats_ms: Doubles, mel: Floats, kl: Floats) -> Agreement | None:
     """
     if len(beats_ms) < FEWEST_BEATS:
         return None
-    tuning = Tuning(Prior(60_000.0 / float(np.median(np.diff(beats_ms))), 1.0), _TIGHTNESS)
+    tuning = Tuning(_expected(60_000.0 / float(np.median(np.diff(beats_ms)))), _TIGHTNESS)
     curves = (superflux(mel), normalised(kl))
     seconds = [_within(to_ms(track_with(curve, tuning)), beats_ms) for curve in curves]
     scores = [compare(second.tolist(), beats_ms.tolist()) for second in seconds]
     return _mean([s for s in scores if s is not None], [len(second) for second in seconds])
+
+
+def _expected(bpm: float) -> Prior:
+    """Expect this tempo; where a hint led beyond what is tried by default, an octave around it is."""
+    usual = Prior(bpm, 1.0)
+    return usual if usual.lowest <= bpm <= usual.highest else Prior(bpm, 1.0, bpm / 2.0, bpm * 2.0)
 
 
 def _within(second_ms: Doubles, first_ms: Doubles) -> Doubles:

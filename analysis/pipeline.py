@@ -25,7 +25,7 @@ from analysis.spectrum import HOP, SAMPLE_RATE, Floats
 from analysis.tempo import Doubles
 from analysis.tracker import to_ms, track
 
-VERSION = "1.2"
+VERSION = "1.3"
 _SILENCE = 1e-4  # -80 dB full scale
 _QUIET = 2e-3  # 54 dB below the loudest frame
 
@@ -38,9 +38,10 @@ Progress = Callable[[str, float], None]
 
 def engine_name(settings: Settings) -> str:
     """Name the tracker and everything whose version can change a digit of the result."""
-    parts = (f"numpy/{np.__version__}", f"scipy/{scipy.__version__}")
-    first = f"aubio.tempo/{aubio_trackers.VERSION}" if settings.engine == "aubio" else f"beatledger/{VERSION}"
-    return " ".join((first, f"aubio/{aubio_trackers.VERSION}", *parts))
+    # All but the beats is ours even then.
+    tracker = (f"aubio.tempo/{aubio_trackers.VERSION}",) if settings.engine == "aubio" else ()
+    libraries = (f"aubio/{aubio_trackers.VERSION}", f"numpy/{np.__version__}", f"scipy/{scipy.__version__}")
+    return " ".join((*tracker, f"beatledger/{VERSION}", *libraries))
 
 
 def analyse(samples: NDArray[np.float32], settings: Settings, on_progress: Progress) -> Analysed:
@@ -87,9 +88,10 @@ class _Run:
 
     def _beats(self, onsets: Floats, sounding: NDArray[np.bool_]) -> Doubles:
         if self._settings.engine == "aubio":
-            return aubio_trackers.tempo_beats(self._sound)
-        beats = trim_silence(track(onsets, self._settings.preset, self._settings.bpm_hint), sounding)
-        beats_ms = to_ms(beats)
+            beats_ms = aubio_trackers.tempo_beats(self._sound)
+        else:
+            found = track(onsets, self._settings.preset, self._settings.bpm_hint)
+            beats_ms = to_ms(trim_silence(found, sounding))
         return beats_ms[beats_ms < self._duration_ms]
 
     def _rhythm(

@@ -44,5 +44,13 @@ def test_a_grid_of_a_part_of_the_song_is_judged_by_that_part(curves: Heard) -> N
     assert confirmed(BEATS[12:28], curves).f_measure == pytest.approx(1, abs=0.04)
 
 
+@pytest.mark.parametrize("bpm", [240, 300])
+def test_a_tempo_that_only_a_hint_can_reach_is_confirmed_too(bpm: float) -> None:
+    song = synthesise("jazz", bpm, 24, seed=5, sample_rate=22_050)
+    sound = heard(song.samples)
+    found = confirmed(np.array(song.beats_ms), (describe(sound).mel, onset_curves(sound).kl))
+    assert found.f_measure == pytest.approx(1, abs=0.02)
+
+
 def test_seven_beats_are_too_few_to_tell(curves: Heard) -> None:
     assert agreement(BEATS[:7], *curves) is None
