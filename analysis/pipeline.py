@@ -19,7 +19,7 @@ from analysis.downbeats import BEATS_PER_BAR, downbeats
 from analysis.layers import layers
 from analysis.metrics import FEWEST_BEATS
 from analysis.onset import onset_function
-from analysis.result import Agreement, Analysed, Settings
+from analysis.result import FEW_BEATS, SILENT, UNCONFIRMED, Agreement, Analysed, Settings
 from analysis.sound import Sound, heard
 from analysis.spectrum import HOP, SAMPLE_RATE, Floats
 from analysis.tempo import Doubles
@@ -28,10 +28,6 @@ from analysis.tracker import to_ms, track
 VERSION = "1.3"
 _SILENCE = 1e-4  # -80 dB full scale
 _QUIET = 2e-3  # 54 dB below the loudest frame
-
-SILENT = "the recording is silent: no beats, and no metrics"
-FEW_BEATS = f"fewer than {FEWEST_BEATS} beats: no tempo, and no metrics"
-UNCONFIRMED = "the second grids found too few beats to confirm this one: no metrics"
 
 Progress = Callable[[str, float], None]
 

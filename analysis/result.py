@@ -6,6 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from analysis.metrics import FEWEST_BEATS
+
+SILENT = "the recording is silent: no beats, and no metrics"
+FEW_BEATS = f"fewer than {FEWEST_BEATS} beats: no tempo, and no metrics"
+UNCONFIRMED = "the second grids found too few beats to confirm this one: without a reference, no metrics"
+
+OF_THE_GRID = frozenset((SILENT, FEW_BEATS, UNCONFIRMED))
+"""Warnings of the tracker's grid alone; the others are of the audio, whatever grid lies over it."""
+
 Preset = Literal["edm", "rock", "classical", "jazz", "auto"]
 Engine = Literal["beatledger", "aubio"]
 

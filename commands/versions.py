@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from analysis import genesis_map
-from analysis.result import Agreement, Analysed
+from analysis.result import OF_THE_GRID, Agreement, Analysed
 from commands.handler import Prepare
 from commands.ports import Artefacts
 from commands.scores import basis, figures, global_metrics, warnings_with
@@ -120,9 +120,10 @@ class Versions:
         )
 
     def _corrected(self, track: Ready, command: c.TrackCommand, event: e.VersionMade, left: _Left) -> _Draft:
-        # What the analysis says of its grid it says of no other.
+        # What the analysis says of its grid it says of no other; what it says of the audio holds for all.
         own = event.beats_ms == track.machine.beats_ms
         agreement = left.metrics.agreement if own else None
+        warnings = [w for w in left.manifest.warnings if own or w not in OF_THE_GRID]
         given = basis(track, command, event.beats_ms)
         metrics = figures(left.metrics.duration_ms, event.beats_ms, given, agreement)
         rendered = genesis_map.with_grid(
@@ -137,7 +138,7 @@ class Versions:
             metrics,
             agreement,
             rendered.map_sha256,
-            warnings_with(metrics, left.manifest.warnings if own else ()),
+            warnings_with(metrics, warnings),
             files_of_grid(rendered),
             {name: track.machine.artefacts[name] for name in OF_THE_AUDIO if name in track.machine.artefacts},
         )

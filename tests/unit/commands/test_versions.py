@@ -17,7 +17,7 @@ import pytest
 from analysis.genesis_map import hash_of
 from analysis.graph_document import GraphTemplate, validate
 from analysis.peaks import peaks
-from analysis.result import Agreement, Analysed
+from analysis.result import FEW_BEATS, Agreement, Analysed
 from commands.issue import Answer, Caller, Issue
 from commands.scores import TOO_FEW_TO_SCORE
 from domain.errors import Invalid, KeyReused, NotFound, Rejected
@@ -32,6 +32,7 @@ WORKER = Caller("service:analysis", frozenset({"service"}))
 BEATS = tuple(500.0 * n for n in range(1, 41))
 EARLY = tuple(ms - 30.0 for ms in BEATS)
 WAVEFORM = b"".join(zoom.binary() for zoom in peaks(np.linspace(-0.5, 0.5, 5000, dtype=np.float32)))
+DAMAGED = "damaged: nothing after 50.0 s could be decoded"
 AGREEMENT = Agreement(0.97, 0.91, ("superflux-median", "aubio-kl"), 78)
 
 
@@ -54,7 +55,7 @@ def analysed(beats: tuple[float, ...] = BEATS, **change: Any) -> Analysed:
             }
         },
         agreement=AGREEMENT,
-        warnings=("the metre is assumed",),
+        warnings=(DAMAGED,),
         stage_ms={"decoding": 300.0, "beats": 60.5},
         peaks=WAVEFORM,
     )
@@ -142,7 +143,7 @@ async def test_an_analysis_is_scored_by_agreement_and_says_so(ready: Studio):
             "sha256": None,
         },
     }
-    assert ready.last["warnings"] == ["the metre is assumed"]
+    assert ready.last["warnings"] == [DAMAGED]
 
 
 async def test_the_map_is_stored_under_its_number_with_its_own_hash(ready: Studio):
@@ -190,7 +191,7 @@ async def test_the_manifest_lists_the_other_files(ready: Studio):
             for name in LISTED
         ],
         "map_sha256": ready.last["map_sha256"],
-        "warnings": ["the metre is assumed"],
+        "warnings": [DAMAGED],
         "firmware_min_version": "1.2.0",
     }
     assert ready.last["firmware_min_version"] == "1.2.0"
@@ -314,7 +315,6 @@ async def test_an_override_is_never_scored_against_itself(ready: Studio):
 async def test_a_revert_brings_the_machines_agreement_and_warnings_back(ready: Studio):
     first = ready.last
     await ready.override(Reshape(edit="halve"))
-    assert ready.last["warnings"] == []
     assert ready.file("metrics")["agreement"] is None
     await ready.revert()
     assert ready.last["metrics"] == first["metrics"]
@@ -374,14 +374,26 @@ async def test_too_few_beats_give_no_figures_but_a_warning(ready: Studio):
     await ready.override(ExplicitBeats(beats_ms=BEATS[:4]))
     assert ready.score() == ("user-reference", "override", None)
     assert (ready.last["metrics"]["cemgil"], ready.last["metrics"]["bpm"]) == (None, None)
-    assert ready.last["warnings"] == [TOO_FEW_TO_SCORE]
+    assert ready.last["warnings"] == [DAMAGED, TOO_FEW_TO_SCORE]
+
+
+async def test_a_correction_keeps_the_warnings_of_the_audio_but_not_those_of_the_grid_it_replaces(
+    studio: Studio,
+):
+    """Its layers are still those of the damaged file; its own beats are there."""
+    found = analysed(BEATS[:4], agreement=None, bpm=None, warnings=(DAMAGED, FEW_BEATS))
+    await studio.complete(found)
+    await studio.override(ExplicitBeats(beats_ms=BEATS))
+    assert studio.last["warnings"] == [DAMAGED, TOO_FEW_TO_SCORE]
+    await studio.revert()
+    assert studio.last["warnings"] == [DAMAGED, FEW_BEATS]
 
 
 async def test_the_warning_of_a_comparison_does_not_outlive_it(ready: Studio):
     await ready.refer(BEATS[:4])
-    assert ready.last["warnings"] == ["the metre is assumed", TOO_FEW_TO_SCORE]
+    assert ready.last["warnings"] == [DAMAGED, TOO_FEW_TO_SCORE]
     await ready.refer(BEATS)
-    assert ready.last["warnings"] == ["the metre is assumed"]
+    assert ready.last["warnings"] == [DAMAGED]
 
 
 async def test_an_analysis_without_agreement_has_no_figures(studio: Studio):
