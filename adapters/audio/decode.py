@@ -17,7 +17,7 @@ class Decoded:
     """Sound at 22,050 Hz, and what the file was.
 
     `duration_ms` counts the frames that came out of the decoder; `sample_rate` (Hz) and `channels` are
-    the file's.
+    those the file begins with.
     """
 
     samples: Samples
@@ -36,20 +36,23 @@ def decode(path: Path, on_progress: Callable[[float], None], cap_s: float) -> De
     with AudioReader(path, cap_s) as reader:
         # Virtual memory for the longest; only the pages that get written take any.
         samples = np.empty(int(cap_s * RATE) + RATE, np.float32)
-        resampler = Resampler(reader.rate)
+        rate, resampler = reader.rate, Resampler(reader.rate)
         filled, percent = 0, -1
         for block in reader.blocks():
+            if reader.rate != resampler.rate:
+                filled = _fill(samples, filled, resampler.finish())
+                resampler = Resampler(reader.rate)
             filled = _fill(samples, filled, resampler.push(block))
-            done = min(100, 100 * reader.frames // max(1, reader.promised_frames or int(cap_s * reader.rate)))
+            done = min(100, int(100 * reader.duration_ms / (reader.promised_ms or 1000 * cap_s)))
             if done > percent:
                 percent = done
                 on_progress(float(done))
         filled = _fill(samples, filled, resampler.finish())
         return Decoded(
             samples[:filled],
-            1000 * reader.frames / reader.rate,
+            reader.duration_ms,
             reader.media_type,
-            reader.rate,
+            rate,
             reader.channels,
             tuple(reader.warnings),
         )

@@ -18,18 +18,18 @@ def probe(path: Path, cap_s: float) -> Probed:
     is cut off is refused here, since its sender can still send it again.
     """
     with AudioReader(path, cap_s) as reader:
-        promised_s = None if reader.promised_frames is None else reader.promised_frames / reader.rate
-        if reader.exact and promised_s is not None and promised_s > cap_s:
+        rate, promised_ms = reader.rate, reader.promised_ms
+        if reader.exact and promised_ms is not None and promised_ms > 1000 * cap_s:
             raise too_long(cap_s)
-        frames = _look(reader, promised_s is None or promised_s > cap_s)
+        duration_ms = _look(reader, promised_ms is None or promised_ms > 1000 * cap_s)
         if (reader.missing or 0) > TOLERATED_LOSS or not reader.ends_well():
             raise UndecodableAudio("undecodable", "cut off: the header promises more than there is")
-        return Probed(reader.media_type, 1000 * frames / reader.rate, reader.rate, reader.channels)
+        return Probed(reader.media_type, duration_ms, rate, reader.channels)
 
 
-def _look(reader: AudioReader, at_all: bool) -> int:
-    """Return the number of frames: counted when the end came into sight, else as promised."""
+def _look(reader: AudioReader, at_all: bool) -> float:
+    """Return the length (ms): counted when the end came into sight, else as promised."""
     for _ in reader.blocks():
-        if reader.frames >= _LOOK_S * reader.rate and not at_all:
-            return max(reader.frames, reader.promised_frames or 0)
-    return reader.frames
+        if reader.duration_ms >= 1000 * _LOOK_S and not at_all:
+            return max(reader.duration_ms, reader.promised_ms or 0.0)
+    return reader.duration_ms

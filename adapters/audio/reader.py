@@ -1,4 +1,4 @@
-"""One audio file as mono blocks at its own rate, whatever a broken or hostile one may try.
+"""One audio file as mono blocks at its own rate or rates, whatever a broken or hostile one may try.
 
 For child processes: a decoder that crashes or hangs takes the child with it, not us.
 """
@@ -47,9 +47,10 @@ copyreg.pickle(UndecodableAudio, lambda error: (UndecodableAudio, (error.code, e
 class AudioReader:
     """Decodes one file in blocks. Raises UndecodableAudio, in mid-stream when it exceeds `cap_s`.
 
-    After `blocks` ended, `frames` is the true length and `warnings` says what was wrong with the file.
-    `promised_frames` is the length by the mended headers, None where there is none; `missing` is the share
-    of the promised sound that the file lacks, None without a promise.
+    `rate` (Hz) is that of the block given last: joined files may have several. After `blocks` ended,
+    `duration_ms` is the true length and `warnings` says what was wrong with the file. `promised_ms` is the
+    length by the mended headers, None where there is none; `missing` is the share of the promised sound that
+    the file lacks, None without a promise.
     """
 
     def __init__(self, path: Path, cap_s: float) -> None:
@@ -57,14 +58,15 @@ class AudioReader:
         self._cap_s = cap_s
         self._not_numbers = 0
         self._damaged = False
-        self._change = False
         first = self._source.first
         self.rate: int = first.samplerate
         self.channels: int = first.channels
         self.media_type = self._accepted(first.format)
         self.missing = self._source.mended.missing
-        self.promised_frames = self._promised()
-        self.frames = 0
+        self._promised_frames = self._promised()
+        self.promised_ms = None if self._promised_frames is None else 1000 * self._promised_frames / self.rate
+        self._before_ms = 0.0
+        self._frames = 0
         self.warnings: list[str] = []
 
     def __enter__(self) -> AudioReader:
@@ -74,32 +76,38 @@ class AudioReader:
         self._source.close()
 
     @property
+    def duration_ms(self) -> float:
+        """How much sound has come so far."""
+        return self._before_ms + 1000 * self._frames / self.rate
+
+    @property
     def exact(self) -> bool:
-        """Whether `promised_frames` is more than a guess."""
-        return self.promised_frames is not None and self._source.mended.exact
+        """Whether `promised_ms` is more than a guess."""
+        return self.promised_ms is not None and self._source.mended.exact
 
     def blocks(self) -> Iterator[Samples]:
         """Yield mono blocks, all finite, as far as the file can be read."""
         try:
             for lead, file in self._source.files():
-                if file.samplerate != self.rate:
-                    self._change = True
+                if not _is_taken(file):
+                    self._damaged = True
                     break
+                self._before_ms, self._frames, self.rate = self.duration_ms, 0, file.samplerate
                 yield from self._sound(lead, file)
         except sf.LibsndfileError as error:
-            if self.frames < self.rate:
+            if self.duration_ms < 1000:
                 raise UndecodableAudio("undecodable", f"damaged from the start: {reason(error)}") from error
             self._damaged = True
-        if self.frames == 0:
+        if self.duration_ms == 0:
             raise UndecodableAudio("undecodable", "the file holds no sound that can be decoded")
         self._judge()
 
     def ends_well(self) -> bool:
         """Say whether the last promised frame can be read. Only for the end: it moves within the file."""
-        if not self.exact or self.promised_frames is None or self.media_type == "audio/mpeg":
+        if not self.exact or self._promised_frames is None or self.media_type == "audio/mpeg":
             return True
         try:
-            self._source.first.seek(self.promised_frames - 1)
+            self._source.first.seek(self._promised_frames - 1)
             return len(self._source.first.read(1, dtype="float32", always_2d=True)) == 1
         except sf.LibsndfileError:
             return False
@@ -113,8 +121,8 @@ class AudioReader:
             yield self._counted(self._mono(block))
 
     def _counted(self, block: Samples) -> Samples:
-        self.frames += len(block)
-        if self.frames > self._cap_s * self.rate:
+        self._frames += len(block)
+        if self.duration_ms > 1000 * self._cap_s:
             raise too_long(self._cap_s)
         return block
 
@@ -141,16 +149,14 @@ class AudioReader:
     def _judge(self) -> None:
         """Compare what came out with what the headers promised."""
         self.warnings.extend(self._source.mended.warnings)
-        at_s = self.frames / self.rate
         if self._not_numbers:
             self.warnings.append(f"{self._not_numbers} samples are no numbers or beyond reason: now silence")
-        if self._change:
-            self.warnings.append(f"the sample rate changes after {at_s:.1f} s: nothing after that was used")
         if self.missing is not None and self.missing > TOLERATED_LOSS:
             self.warnings.append(f"cut off: {self.missing:.0%} of what the header promises is missing")
         elif self._damaged or (
-            self.exact and self.frames < (1 - TOLERATED_LOSS) * (self.promised_frames or 0)
+            self.exact and self.duration_ms < (1 - TOLERATED_LOSS) * (self.promised_ms or 0)
         ):
+            at_s = self.duration_ms / 1000
             self.warnings.append(f"damaged: nothing after {at_s:.1f} s could be decoded")
 
     def _accepted(self, kind: str) -> str:
@@ -163,6 +169,10 @@ class AudioReader:
         if not 1 <= self.channels <= MAX_CHANNELS:
             raise UndecodableAudio("undecodable", f"{self.channels} channels: send 1 to {MAX_CHANNELS}")
         return media_type
+
+
+def _is_taken(file: SequentialFile) -> bool:
+    return MIN_RATE <= file.samplerate <= MAX_RATE and 1 <= file.channels <= MAX_CHANNELS
 
 
 def too_long(cap_s: float) -> UndecodableAudio:

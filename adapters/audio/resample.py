@@ -7,6 +7,7 @@ scipy.signal (1.6 s and 70 MB for each child).
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ class Resampler:
     """
 
     def __init__(self, rate: int) -> None:
-        self._rate = rate
+        self.rate = rate
         ratio = Fraction(RATE, rate)
         rounded = ratio.limit_denominator(_MAX_DENOMINATOR)
         self._exact = ratio == rounded
@@ -47,7 +48,7 @@ class Resampler:
 
     def push(self, block: Samples) -> Samples:
         """Take the next input, give the output it completes; the last of it waits for the next call."""
-        if self._rate == RATE:
+        if self.rate == RATE:
             return block
         self._given += len(block)
         held = np.concatenate((self._held, block))
@@ -63,9 +64,9 @@ class Resampler:
 
     def finish(self) -> Samples:
         """Give what is left, so that the output is as long as the input."""
-        if self._rate == RATE:
+        if self.rate == RATE:
             return np.empty(0, np.float32)
-        wanted = round(self._given * RATE / self._rate) - self._blocks * self._produced
+        wanted = round(self._given * RATE / self.rate) - self._blocks * self._produced
         return self.push(np.zeros(2 * (self._consumed + self._pad), np.float32))[:wanted]
 
     def _evenly(self, held: Samples, count: int) -> Samples:
@@ -86,16 +87,18 @@ class Resampler:
 
     def _start(self, block: int) -> int:
         """Return the input sample nearest to the first output of a block."""
-        return (block * self._produced * self._rate + RATE // 2) // RATE
+        return (block * self._produced * self.rate + RATE // 2) // RATE
 
     def _starts_up_to(self, last: int) -> NDArray[np.int64]:
         """Return where the blocks start that are not made yet and start no later than `last`."""
-        end = max(self._blocks, (last + 1) * RATE // (self._produced * self._rate) + 1)
+        end = max(self._blocks, (last + 1) * RATE // (self._produced * self.rate) + 1)
         blocks = np.arange(self._blocks, end, dtype=np.int64)
-        starts = (blocks * (self._produced * self._rate) + RATE // 2) // RATE
+        starts = (blocks * (self._produced * self.rate) + RATE // 2) // RATE
         return starts[starts <= last]
 
 
+# Two, for joined files whose rate goes back and forth.
+@lru_cache(maxsize=2)
 def _polyphase(ratio: float, pad: int, consumed: int, produced: int) -> Samples:
     """Return the matrix that turns pad + consumed + pad input samples into `produced` outputs."""
     cutoff = min(1.0, ratio)

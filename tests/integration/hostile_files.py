@@ -231,7 +231,7 @@ def _mp3s() -> Iterator[Hostile]:
         b"".join(rates),
         "accepted",
         "accepted",
-        "the sample rate changes after 2.0 s: nothing after that was used",
+        "",
     )
     yield Hostile(
         "its channels change",
@@ -323,7 +323,7 @@ def _oggs() -> Iterator[Hostile]:
         whole + encoded(tone(2, 48_000), 48_000, "OGG", "OPUS"),
         "accepted",
         "accepted",
-        "the sample rate changes after 5.0 s: nothing after that was used",
+        "",
     )
     yield Hostile(
         "Opus cut in its header",

@@ -188,10 +188,17 @@ def test_an_mp3_that_changes_to_stereo_is_read_to_its_end(heard: Heard) -> None:
     assert result.warnings == ("the header states 6.0 s, the file holds 10.1 s",)
 
 
-def test_an_mp3_that_changes_its_rate_is_used_up_to_there(heard: Heard) -> None:
-    _, result = heard(MP3 + encoded(tone(4, 48_000), 48_000, "MP3"))
-    assert result.duration_ms == pytest.approx(6000, abs=FRAME_MS)
-    assert result.warnings[-1] == "the sample rate changes after 6.0 s: nothing after that was used"
+@pytest.mark.parametrize("rate", [8_000, 22_050, 48_000])
+def test_an_mp3_that_changes_its_rate_is_one_sound_all_the_same(rate: int, heard: Heard) -> None:
+    _, result = heard(b"".join(encoded(clicks(4, 120, at), at, "MP3") for at in (44_100, rate, 44_100)))
+    assert result.sample_rate == 44_100
+    assert result.duration_ms == pytest.approx(12_000, abs=3 * FRAME_MS)
+    assert len(result.samples) == pytest.approx(result.duration_ms * RATE / 1000, abs=2)
+    _, exact = heard(wav(np.concatenate([clicks(4, 120, RATE)] * 3), RATE))
+    for start in (0, 4 * RATE, 8 * RATE):
+        part = slice(start + 200, start + 4 * RATE - 200)
+        assert abs(lag_ms(result.samples[part], exact.samples[part])) < 2 * FRAME_MS
+    assert [warning[:29] for warning in result.warnings] == ["the header states 4.0 s, the "]
 
 
 @pytest.mark.parametrize(("subtype", "rate"), [("VORBIS", 44_100), ("OPUS", 48_000)])
@@ -201,6 +208,23 @@ def test_chained_ogg_streams_are_one_sound(subtype: str, rate: int, heard: Heard
     _, result = heard(first + second)
     assert result.duration_ms == pytest.approx(7000, abs=0.2)
     assert result.warnings == ()
+
+
+def test_chained_ogg_streams_of_other_rates_are_one_sound(heard: Heard) -> None:
+    streams = [(44_100, "VORBIS"), (48_000, "OPUS"), (8_000, "VORBIS"), (192_000, "VORBIS")]
+    _, result = heard(b"".join(encoded(tone(2, rate), rate, "OGG", subtype) for rate, subtype in streams))
+    assert result.duration_ms == pytest.approx(8000, abs=0.2)
+    expected = np.concatenate([tone(2, RATE)[:, 0]] * 4)
+    for start in range(0, 8 * RATE, 2 * RATE):
+        part = slice(start + 2000, start + 2 * RATE - 2000)
+        assert np.corrcoef(result.samples[part], expected[part])[0, 1] > 0.99
+    assert result.warnings == ()
+
+
+def test_a_chained_stream_we_do_not_take_ends_the_sound(heard: Heard) -> None:
+    _, result = heard(encoded(tone(2), 44_100, "OGG") + encoded(tone(2, 4_000), 4_000, "OGG"))
+    assert result.duration_ms == pytest.approx(2000, abs=0.2)
+    assert result.warnings == ("damaged: nothing after 2.0 s could be decoded",)
 
 
 def test_an_ogg_that_was_cut_off_says_so(heard: Heard) -> None:
