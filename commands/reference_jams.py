@@ -11,6 +11,10 @@ import msgspec
 from domain.errors import Invalid
 
 
+_OF_BEATS = ("beat", "beat_position")
+"""Namespaces whose observations are beats; the second says of each where in its bar it is (GuitarSet's)."""
+
+
 class _Observation(msgspec.Struct):
     time: float
 
@@ -31,19 +35,22 @@ class _Jams(msgspec.Struct):
 
 
 def parse_jams(content: bytes) -> tuple[float, ...]:
-    """Return the beats of the first annotation of the namespace `beat` that has any, in ms. Raises Invalid.
+    """Return the beats of the first annotation of beats that has any, in ms. Raises Invalid.
 
-    Several such annotations are several people's, who need not agree: the first one counts.
+    Several such annotations are several people's, who need not agree: the first one counts. What stands
+    beside the times (places in the bar, confidences) is not read: a reference scores beats alone.
     """
     try:
         # msgspec's own reader refuses the NaN that JAMS writes for a confidence nobody gave.
         jams = msgspec.convert(json.loads(content), _Jams)
-        found = (_times(annotation.data) for annotation in jams.annotations if annotation.namespace == "beat")
+        found = (
+            _times(annotation.data) for annotation in jams.annotations if annotation.namespace in _OF_BEATS
+        )
         seconds = next((times for times in found if times), None)
     except (ValueError, RecursionError, OverflowError) as error:
         raise _refused(f"the JAMS file can't be read: {error}") from error
     if seconds is None:
-        raise _refused("the JAMS file has no annotation of the namespace beat")
+        raise _refused("the JAMS file has no annotation of the namespace beat or beat_position")
     if not all(math.isfinite(second * 1000) for second in seconds):
         raise _refused("the JAMS file has a beat without a time")
     return tuple(round(second * 1000, 3) for second in seconds)

@@ -163,8 +163,8 @@ async def give_reference(request: Request, track_id: UUID) -> Response:
     """Give the true beats: a new version is scored against them.
 
     The file is a text with a line for each beat that begins with its time in seconds, a JAMS file (the first
-    annotation of the namespace `beat`), or a MIDI file, whose tempo map gives a beat each quarter note from
-    the start of the audio on.
+    annotation of the namespace `beat` or `beat_position`), or a MIDI file, whose tempo map gives a beat each
+    quarter note from the start of the audio on.
     """
     content = await _reference_file(request)
     command = await services_of(request).references.command(track_id, content)

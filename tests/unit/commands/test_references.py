@@ -67,6 +67,12 @@ def test_times_are_kept_to_a_microsecond():
         b"\xef\xbb\xbf \n" + jams(beats(OBSERVED)),
         jams(beats({"time": [0.5, 1, 1.5], "duration": [0, 0, 0], "value": [1, 2, 3]})),
         jams(beats([{"time": 9.0}], "onset"), beats([]), beats(OBSERVED), beats([{"time": 7.0}])),
+        jams(
+            beats(
+                [{"time": s, "value": {"position": 1, "num_beats": 4}} for s in (0.5, 1, 1.5)],
+                "beat_position",
+            )
+        ),
     ],
 )
 def test_jams_has_the_beats_of_its_first_annotation_that_has_any(content: bytes):
