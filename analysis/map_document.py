@@ -13,7 +13,9 @@ from msgspec import Meta
 
 SCHEMA_VERSION = "4.0.0"
 
-Milliseconds = Annotated[float, Meta(ge=0, description="ms from the start of the audio, to 0.1 ms")]
+Milliseconds = Annotated[
+    float, Meta(ge=0, description="ms from the start of the audio, to 0.1; a person's to 0.001")
+]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 

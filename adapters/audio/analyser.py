@@ -17,7 +17,7 @@ PROBE_LIMIT_S = 10.0
 
 _PROBE_BYTES = 100_000_000
 _ANALYSIS_BYTES_PER_SOUND_S = 275_000
-"""What a job may take above its imports, 50 MB: with the longest sound that may be set less than 500 MB."""
+"""What a job may take above its imports, 50 MB: with the default cap less than 500 MB in all."""
 
 _PROBER_IMPORTS = ("adapters.audio.probing",)
 _ANALYST_IMPORTS = ("adapters.audio.analysing",)
