@@ -58,8 +58,9 @@ class Settings(BaseSettings):
     """Analyses that run at once, a child process each."""
     analysis_per_minute: Annotated[int, Field(ge=1)] | None = None
     """At most so many analyses are begun in a minute; None = no limit."""
-    max_audio_minutes: Annotated[float, Field(gt=0, le=600)] = 20.0
-    """Decoded length: a 49 MB MP3 can hold 13.9 hours of sound."""
+    max_audio_minutes: Annotated[float, Field(gt=0, le=90)] = 20.0
+    """Decoded length: a 49 MB MP3 can hold 13.9 hours of sound. An analysis takes 0.28 MB for each second
+    allowed, besides 50 MB; and in 90 minutes there is room for the 20,000 beats a grid may have."""
     firmware_min_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = "1.0.0"
     """What a device must run to play a version made now (semver)."""
 

@@ -10,7 +10,6 @@ import msgspec
 
 from domain.errors import Invalid
 
-
 _OF_BEATS = ("beat", "beat_position")
 """Namespaces whose observations are beats; the second says of each where in its bar it is (GuitarSet's)."""
 
