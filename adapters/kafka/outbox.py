@@ -7,7 +7,7 @@ that fails shuts the sender, from within its own thread, before it takes the nex
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -67,17 +67,17 @@ class Outbox:
         self._layout = layout
         self._source = f"/{layout.namespace}"
 
-    def send(self, rows: Sequence[Row], marked: Place | None) -> dict[str, int]:
+    def send(self, rows: Sequence[Row], marked: Place | None, ends: Mapping[str, int]) -> dict[str, int]:
         """Send events in this order, then the marker `marked` to every partition; wait until all arrived.
 
-        Returns the next offset of each shard that got something. Raises Unavailable: discard it and begin
-        again after the last acknowledgement; RecordsLost.
+        `ends` are the next offsets of the shards as far as they are known; returns those of now. Raises
+        Unavailable: discard it and begin again after the last acknowledgement; RecordsLost.
         """
         try:
             sent = [self._event(row) for row in rows]
             if marked is not None:
                 sent += [self._marker(partition, marked) for partition in self._layout.partitions]
-            return self._next_offsets(record.get(DELIVERY_S + 5) for record in sent)
+            return self._ends_after((record.get(DELIVERY_S + 5) for record in sent), ends)
         except (KafkaError, RuntimeError) as error:  # RuntimeError: of a client that is closed
             self.discard()
             raise Unavailable(f"Kafka did not take a record: {error!r}") from error
@@ -107,11 +107,15 @@ class Outbox:
         record = self._producer.send(partition.topic, value, key, headers, partition.partition)
         return record.add_errback(self.discard)
 
-    def _next_offsets(self, acknowledged: Iterable[Any]) -> dict[str, int]:
-        offsets: dict[str, int] = {}
+    def _ends_after(self, acknowledged: Iterable[Any], before: Mapping[str, int]) -> dict[str, int]:
+        # Each record, not the last of a shard: more may have been sent since than were lost. That is the one
+        # sign there is: kafka-python answers a sequence that the broker has forgotten with a new epoch.
+        ends = dict(before)
         for record in acknowledged:
+            if record.offset < 0:  # there already, Kafka says, and no longer where
+                continue
             shard = self._layout.shard(record.topic_partition)
-            if record.offset < offsets.get(shard, 0):
+            if record.offset < ends.get(shard, 0):
                 raise RecordsLost(f"offset {record.offset} of {shard} was given twice")
-            offsets[shard] = record.offset + 1
-        return offsets
+            ends[shard] = record.offset + 1
+        return ends

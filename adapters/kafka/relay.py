@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ from adapters.kafka.histories import last_places, refuse_another_history
 from adapters.kafka.layout import Layout
 from adapters.kafka.outbox import Outbox, RecordsLost, open_outbox
 from adapters.kafka.relay_session import Checkpoint, RelaySession, relay_session
+from adapters.kafka.subscription import LOOK_S
 from adapters.kafka.topics import TopicsRefused, check_topics, end_offsets
 from adapters.postgres.pool import Pool, connection
 from domain.errors import Unavailable
@@ -35,6 +36,8 @@ CHUNK = 500
 """Events sent between two checkpoints at most."""
 MARK_S = 0.25
 """The least time between two markers of a partition."""
+NOTICE_S = 3 * LOOK_S
+"""After so long every member at work has seen that its place was taken."""
 _POLL_S = (0.005, 0.25)
 _AGAIN_S = (0.2, 5.0)
 _GRACE_S = 5.0
@@ -140,6 +143,10 @@ class Relay:
             try:
                 await session.listen()
                 await self._carry(session, sending, checkpoint)
+            except RecordsLost:
+                # Now: later the end of a shard may be beyond the noted one again, and nothing would tell.
+                await self._take_places(session)
+                raise
             finally:
                 self.leading = False
                 log.info("relay.leads_no_more")
@@ -162,24 +169,31 @@ class Relay:
         refuse_another_history(places, head, ids)
         if lost := [shard for shard, offset in checkpoint.offsets.items() if there.get(shard, 0) < offset]:
             log.error("relay.records_lost", shards=lost)
-            await session.forget_groups()
+            await self._take_places(session)
             return Checkpoint(checkpoint.place, {})
         return checkpoint
+
+    async def _take_places(self, session: RelaySession) -> None:
+        """Make every group begin anew, and send nothing that a member could take for what follows the hole.
+
+        Its watermark would move past what was lost, and the event store would not be asked for it.
+        """
+        await session.forget_groups()
+        await session.waiting_for(asyncio.ensure_future(self._pause(NOTICE_S)))
 
     @asynccontextmanager
     async def _outbox(self, session: RelaySession, layout: Layout) -> AsyncGenerator[Sending]:
         with ThreadPoolExecutor(1, "relay") as thread:
-            opening = asyncio.wrap_future(thread.submit(open_outbox, self._bootstrap, layout))
-            await session.waiting_for(opening)
-            outbox = opening.result()
+            opening = thread.submit(open_outbox, self._bootstrap, layout)
             try:
-                yield Sending(session, outbox, thread)
+                await session.waiting_for(asyncio.wrap_future(opening))
+                yield Sending(session, opening.result(), thread)
             finally:
-                outbox.discard()
-                await asyncio.shield(asyncio.wrap_future(thread.submit(outbox.close)))
+                # Also one that was still opening as the session ended: nobody else would close it.
+                await asyncio.shield(asyncio.wrap_future(thread.submit(_close, opening)))
 
     async def _carry(self, session: RelaySession, sending: Sending, checkpoint: Checkpoint) -> None:
-        place, offsets = checkpoint.place, dict(checkpoint.offsets)
+        place, offsets = checkpoint.place, checkpoint.offsets
         marked, marked_at = 0, 0.0
         wait_s = _POLL_S[0]
         while not self._stopping.is_set():
@@ -191,10 +205,7 @@ class Relay:
                 continue
             if mark:
                 marked, marked_at = reached.position, time.monotonic()
-            arrived = await sending.send(rows, reached if mark else None)
-            if lost := [shard for shard, offset in arrived.items() if offset <= offsets.get(shard, 0)]:
-                raise RecordsLost(f"Kafka gave offsets anew in {', '.join(lost)}")
-            offsets |= arrived
+            offsets = await sending.send(rows, reached if mark else None, offsets)
             if reached != place:
                 wait_s = _POLL_S[0]
             place = reached
@@ -216,17 +227,21 @@ class Sending:
     outbox: Outbox
     thread: ThreadPoolExecutor
 
-    async def send(self, rows: list[Row], marked: Place | None) -> dict[str, int]:
+    async def send(self, rows: list[Row], marked: Place | None, ends: Mapping[str, int]) -> Mapping[str, int]:
         """See Outbox.send."""
-        work = asyncio.wrap_future(self.thread.submit(self.outbox.send, rows, marked))
+        work = asyncio.wrap_future(self.thread.submit(self.outbox.send, rows, marked, ends))
         try:
             await self.session.waiting_for(work)
         finally:
             if not work.done():
                 self.outbox.discard()
                 await asyncio.wait([work])
-                work.exception()
         return work.result()
+
+
+def _close(opened: Future[Outbox]) -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().close()
 
 
 async def _patiently(working: asyncio.Task[None]) -> None:

@@ -141,7 +141,11 @@ class RelaySession:
                 pass
 
     async def waiting_for(self, work: asyncio.Future[Any]) -> None:
-        """Wait for other work, and keep the session alive meanwhile."""
+        """Wait for other work, and keep the session alive meanwhile.
+
+        Should the session end first, the work goes on, and nobody hears of its failure.
+        """
+        work.add_done_callback(_heard)
         while not work.done():
             await asyncio.wait([work], timeout=_PING_S)
             if not work.done():
@@ -155,6 +159,12 @@ class RelaySession:
                     return await cursor.fetchall() if cursor.description else []
             except TimeoutError as error:
                 raise Unavailable("Postgres did not answer in time") from error
+
+
+def _heard(work: asyncio.Future[Any]) -> None:
+    # Else asyncio reports a failure that nobody waits for any more as lost.
+    if not work.cancelled():
+        work.exception()
 
 
 @asynccontextmanager

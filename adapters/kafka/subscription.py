@@ -27,7 +27,8 @@ log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 _AGAIN_S = (0.1, 5.0)
-_LOOK_S = 1.0
+LOOK_S = 1.0
+"""How often a member sees whether its group is still its own, besides at each commit."""
 
 
 class KafkaSubscription:
@@ -187,7 +188,7 @@ class KafkaSubscription:
 
     async def _look_around(self) -> None:
         """See from time to time whether the group is still ours: who is shown nothing commits nothing."""
-        if time.monotonic() - self._checked_at > _LOOK_S:
+        if time.monotonic() - self._checked_at > LOOK_S:
             self._checked_at = time.monotonic()
             with suppress(Unavailable):
                 await self._check_incarnation()
