@@ -90,12 +90,12 @@ class Member(ConsumerRebalanceListener):
                 metadata_max_age_ms=30_000,
                 metrics_enabled=False,
             )
-            # The member that leads its group assigns what it knows of: without this look it may know nothing
-            # yet, assign nothing, and never look again.
-            missing = [topic for topic in topics if not self._consumer.partitions_for_topic(topic)]
-        if missing:
+        try:
+            self._look_for(topics)
+        except BaseException:
+            # Nobody else has it, and each try of an outage makes another one.
             self.close()
-            raise Unavailable(f"Kafka lacks {', '.join(missing)}: run `beatledger migrate`")
+            raise
         self._consumer.subscribe(list(topics), listener=self)
 
     def poll(self) -> dict[TopicPartition, list[Any]]:
@@ -144,6 +144,17 @@ class Member(ConsumerRebalanceListener):
         if not coordinator.stable():
             return None
         return time.monotonic() - max(heartbeat.last_receive, heartbeat.last_reset)
+
+    def _look_for(self, topics: Sequence[str]) -> None:
+        """Raise Unavailable unless the topics are there.
+
+        The member that leads its group assigns what it knows of: without this look it may know nothing yet,
+        assign nothing, and never look again.
+        """
+        with kafka_unavailable():
+            missing = [topic for topic in topics if not self._consumer.partitions_for_topic(topic)]
+        if missing:
+            raise Unavailable(f"Kafka lacks {', '.join(missing)}: run `beatledger migrate`")
 
     def _finish_joining(self) -> None:
         """See to it that a join which outlasted the poll that began it is completed by a later one.

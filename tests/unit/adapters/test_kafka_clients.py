@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from kafka.errors import KafkaTimeoutError
 from kafka.structs import TopicPartition
 
+from adapters.kafka import member
 from adapters.kafka.cloud_events import Row
 from adapters.kafka.layout import Layout, Topic
+from adapters.kafka.member import Member
 from adapters.kafka.outbox import Outbox, RecordsLost
+from domain.errors import Unavailable
 
 SUBJECTS = ("deployment", "device", "track")
 LAYOUT = Layout(Topic(subject, f"test.{subject}", 1, UUID(int=1), "cluster") for subject in SUBJECTS)
@@ -69,3 +74,30 @@ def test_the_ends_of_shards_are_those_of_before_moved_on() -> None:
 
 def test_a_record_that_was_there_already_tells_no_offset_and_no_loss() -> None:
     assert Outbox(Producer([10, -1]), LAYOUT).send(rows(2), None, {"track-0": 10}) == {"track-0": 11}
+
+
+@dataclass
+class Consumer:
+    """Connected to a Kafka that then answers as it is told."""
+
+    partitions_for_topic: Callable[[str], set[int]]
+    closed: list[bool] = field(default_factory=list[bool])
+
+    def close(self, autocommit: bool, timeout_ms: int) -> None:
+        self.closed.append(autocommit)
+
+
+def silence(_: str) -> set[int]:
+    raise KafkaTimeoutError
+
+
+@pytest.mark.parametrize("answer", [silence, lambda _: set[int]()], ids=["silent", "without topics"])
+def test_a_member_that_could_not_join_leaves_no_client_behind(
+    answer: Callable[[str], set[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again all through an outage, and each client has a thread and sockets."""
+    consumer = Consumer(answer)
+    monkeypatch.setattr(member, "connect", lambda *_, **__: consumer)
+    with pytest.raises(Unavailable):
+        Member("kafka:9092", "group", ["test.track"], 500)
+    assert consumer.closed == [False]
