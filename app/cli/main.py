@@ -11,6 +11,7 @@ import typer
 
 from adapters.postgres.cannot_start import CannotStart
 from app.cli import analyse, audit, demo, jobs, projections, server
+from app.logging import configure_logging
 from domain.errors import LedgerError
 
 cli = typer.Typer(
@@ -31,6 +32,8 @@ cli.add_typer(audit.cli, name="audit")
 
 def main() -> None:
     """Run a command; what the user can mend is said in a sentence, everything else is a traceback."""
+    # Of every command: structlog left alone writes to standard output, into the history that is exported.
+    configure_logging()
     try:
         cli()
     except (CannotStart, LedgerError) as error:

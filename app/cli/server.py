@@ -41,9 +41,7 @@ def up(
 ) -> None:
     """Start everything on this machine: API, projections, analysis and a Postgres of its own."""
     from app import serving
-    from app.logging import configure_logging
 
-    configure_logging()
     settings = settings_with(data_dir=data_dir, host=host, port=port)
     if not isinstance(settings, Embedded):
         raise CannotStart("`up` is the embedded profile: `beatledger role …` runs a process of the other")
@@ -69,9 +67,7 @@ def role(
 ) -> None:
     """Run one process of the distributed profile; its health probes are on the port, the API there too."""
     from app import roles
-    from app.logging import configure_logging
 
-    configure_logging()
     settings = settings_with(host=host, port=port)
     if not isinstance(settings, Distributed):
         raise CannotStart("roles are the distributed profile: set BEATLEDGER_PROFILE=distributed")
