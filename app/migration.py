@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import psycopg
 
 from adapters.artefacts.s3 import try_bucket
 from adapters.kafka.topics import create_topics
@@ -15,6 +19,7 @@ from adapters.postgres.migrate import migrate
 from adapters.postgres.roles import bootstrap
 from adapters.postgres.running import running_or_own
 from app.settings import Migration
+from domain.errors import Unavailable
 from projections.views import VIEWS
 
 
@@ -38,18 +43,29 @@ def migrate_servers(settings: Migration) -> tuple[str, ...]:
     try_bucket(settings.artefacts_url)
     owner = settings.database_owner_url.get_secret_value()
     serving = settings.database_url.get_secret_value()
-    if settings.database_admin_url is not None:
-        bootstrap(Access(settings.database_admin_url.get_secret_value(), owner, serving))
-    applied = migrate(owner)
-    topics = create_topics(
-        owner,
-        settings.kafka_bootstrap,
-        settings.kafka_namespace,
-        partitions=settings.kafka_partitions,
-        replication=settings.kafka_replicas,
-    )
+    with _postgres_named():
+        if settings.database_admin_url is not None:
+            bootstrap(Access(settings.database_admin_url.get_secret_value(), owner, serving))
+        applied = migrate(owner)
+        topics = create_topics(
+            owner,
+            settings.kafka_bootstrap,
+            settings.kafka_namespace,
+            partitions=settings.kafka_partitions,
+            replication=settings.kafka_replicas,
+        )
     asyncio.run(_index_documents(settings.mongo_url.get_secret_value()))
     return (*applied, *topics)
+
+
+@contextmanager
+def _postgres_named() -> Generator[None]:
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise Unavailable(
+            f"Postgres can't be reached or refuses us: {' '.join(str(error).split())}"
+        ) from error
 
 
 async def _index_documents(mongo_url: str) -> None:

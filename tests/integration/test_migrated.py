@@ -18,6 +18,10 @@ from structlog.testing import capture_logs
 from adapters.kafka.layout import SUBJECTS
 from adapters.postgres.access import Access
 from adapters.postgres.migrated import until_migrated
+from app import migration
+from app.cli.local import read_settings
+from app.settings import Migration
+from domain.errors import Unavailable
 from projections.named_tasks import end
 
 pytestmark = pytest.mark.anyio
@@ -68,19 +72,31 @@ async def test_why_the_database_cannot_be_reached_is_said_in_one_line(
         await end([waiting])
 
 
+NOWHERE = {
+    "BEATLEDGER_PROFILE": "distributed",
+    "BEATLEDGER_DATABASE_URL": "postgresql://beatledger_app:x@127.0.0.1:1/beatledger",
+    "BEATLEDGER_KAFKA_BOOTSTRAP": "127.0.0.1:1",
+    "BEATLEDGER_MONGO_URL": "mongodb://127.0.0.1:1/beatledger",
+    "BEATLEDGER_ARTEFACTS_URL": "s3://beatledger",
+    "BEATLEDGER_SECRET": "a secret of more than thirty-two bytes",
+}
+
+
+def test_migrate_names_the_postgres_that_is_away_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migration, "try_bucket", lambda _: None)
+    owner = "postgresql://beatledger_owner:hunter2@127.0.0.1:1/beatledger"
+    for name, value in {**NOWHERE, "BEATLEDGER_DATABASE_OWNER_URL": owner}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Unavailable, match=r"^Postgres can't be reached[^\n]*127.0.0.1[^\n]*$") as away:
+        migration.migrate_servers(read_settings(Migration))
+    assert "hunter2" not in str(away.value)
+
+
 def test_a_command_does_not_wait_and_keeps_its_output_for_its_result() -> None:
     """A history with a line of the log inside would be no history."""
-    environment = {
-        "BEATLEDGER_PROFILE": "distributed",
-        "BEATLEDGER_DATABASE_URL": "postgresql://beatledger_app:x@127.0.0.1:1/beatledger",
-        "BEATLEDGER_KAFKA_BOOTSTRAP": "127.0.0.1:1",
-        "BEATLEDGER_MONGO_URL": "mongodb://127.0.0.1:1/beatledger",
-        "BEATLEDGER_ARTEFACTS_URL": "s3://beatledger",
-        "BEATLEDGER_SECRET": "a secret of more than thirty-two bytes",
-    }
     ran = subprocess.run(
         [sys.executable, "-m", "app", "audit", "export"],
-        env=os.environ | environment,
+        env=os.environ | NOWHERE,
         capture_output=True,
         text=True,
         timeout=120,
