@@ -56,13 +56,16 @@ class Application:
     @asynccontextmanager
     async def running(self, *roles: Role) -> AsyncGenerator[None]:
         """Run the loops of these roles for the length of the block; one that ends by itself ends it."""
-        async with asyncio.TaskGroup() as tasks:
-            loops = [tasks.create_task(loop()) for role in roles for loop in self._loops(role)]
-            try:
-                yield
-            finally:
-                await _end(loops)
-        await self.states.close()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                loops = [tasks.create_task(loop()) for role in roles for loop in self._loops(role)]
+                try:
+                    yield
+                finally:
+                    await _end(loops)
+        finally:
+            # Also when it was cancelled, which is how a role ends.
+            await self.states.close()
 
     def _loops(self, role: Role) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
         match role:
