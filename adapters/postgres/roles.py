@@ -13,6 +13,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.postgres.access import OWNER, SERVING, Access
+from adapters.postgres.cannot_start import CannotStart
 
 _BOOTSTRAP_LOCK = 0x6265_6174_0001
 _NO_POWER = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
@@ -21,13 +22,14 @@ _NO_POWER = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
 def bootstrap(access: Access) -> None:
     """Make the roles with the passwords of `access`, and its database owned by the owner role, where missing.
 
-    Safe to run at every start, and by several processes at once. Raises psycopg.Error.
+    Safe to run at every start, and by several processes at once. Raises CannotStart, psycopg.Error.
     """
-    database, superuser = _names(access.superuser)[0], make_conninfo(access.superuser, dbname="postgres")
+    database, superuser = _part("dbname", access.owner), make_conninfo(access.superuser, dbname="postgres")
+    passwords = {OWNER: _part("password", access.owner), SERVING: _part("password", access.serving)}
     with psycopg.connect(superuser, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [_BOOTSTRAP_LOCK])
-        for role, conninfo in ((OWNER, access.owner), (SERVING, access.serving)):
-            _make_role(connection, role, _names(conninfo)[1])
+        for role, password in passwords.items():
+            _make_role(connection, role, password)
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
             connection.execute(
                 sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database), sql.Identifier(OWNER))
@@ -65,7 +67,9 @@ def _close_defaults(connection: psycopg.Connection[Any]) -> None:
     connection.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
 
 
-def _names(conninfo: str) -> tuple[str, str]:
-    """Return the database and the password of a connection string."""
-    parts = conninfo_to_dict(conninfo)
-    return str(parts["dbname"]), str(parts["password"])
+def _part(name: str, conninfo: str) -> str:
+    # The superuser's may come from anywhere: of the others this is where they are decided.
+    part = conninfo_to_dict(conninfo).get(name)
+    if not part:
+        raise CannotStart(f"to make Postgres's roles and database, both roles' URLs must name the {name}")
+    return str(part)

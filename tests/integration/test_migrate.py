@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.postgres.access import Access
+from adapters.postgres.cannot_start import CannotStart
 from adapters.postgres.migrate import MigrationRefused, migrate
 from adapters.postgres.roles import bootstrap
 from tests.servers.postgres import TestServer
@@ -184,3 +187,18 @@ def test_bootstrap_again_changes_nothing_that_is_there(empty: Access, migrations
     migrate(empty.owner, folder=migrations)
     bootstrap(empty)
     assert rows(empty.serving, "SELECT n FROM things") == [(1,)]
+
+
+@pytest.mark.parametrize("lacks", ["dbname", "password"])
+def test_roles_without_a_password_or_a_database_are_refused_in_a_sentence(empty: Access, lacks: str) -> None:
+    owner = {name: part for name, part in conninfo_to_dict(empty.owner).items() if name != lacks}
+    with pytest.raises(CannotStart, match=lacks):
+        bootstrap(replace(empty, owner=make_conninfo(**owner)))
+
+
+def test_the_superusers_url_may_leave_the_password_to_libpq(
+    empty: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    superuser = conninfo_to_dict(empty.superuser)
+    monkeypatch.setenv("PGPASSWORD", str(superuser.pop("password")))
+    bootstrap(replace(empty, superuser=make_conninfo(**superuser)))
