@@ -31,7 +31,7 @@ def store_ready(ports: Ports) -> Readiness:
 
 
 def artefacts_ready(ports: Ports) -> Readiness:
-    """The artefact store answers, and takes what we give it."""
+    """The artefact store answers, and once took what we gave it."""
 
     async def check() -> str:
         try:

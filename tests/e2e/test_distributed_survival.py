@@ -345,7 +345,7 @@ class Reader(Client):
 
 
 def test_a_rebuild_while_commands_keep_coming_is_seen_by_nobody(own: OwnInstallation) -> None:
-    """Every view once; the documents are the same, and no reader saw a part of them."""
+    """Both views that are read meanwhile; the documents are the same, and no reader saw a part of them."""
     tracks = tracks_of(own, "rebuilt", 3)
     with own.client() as client:
         for track_id in tracks:
