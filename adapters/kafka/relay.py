@@ -71,7 +71,7 @@ async def relay_standing(pool: Pool) -> RelayStanding:
 class Relay:
     """One process's relay; `leading` says whether it is the one that sends.
 
-    `refused` says why it can't lead until an operator has done something.
+    `refused` says why it can't lead at the moment, or not until an operator has done something.
     """
 
     def __init__(self, serving_conninfo: str, bootstrap: str) -> None:
@@ -109,8 +109,7 @@ class Relay:
                     await self._stand_by(session)
                     await self._lead(session)
             except (Unavailable, TopicsRefused, RecordsLost) as error:
-                if isinstance(error, TopicsRefused):
-                    self.refused = str(error)
+                self.refused = str(error)
                 failures = 1 if time.monotonic() - began > _AGAIN_S[1] else failures + 1
                 wait_s = min(_AGAIN_S[0] * 2 ** min(failures, 10), _AGAIN_S[1]) * random.uniform(0.5, 1)  # noqa: S311
                 self._tell(error)

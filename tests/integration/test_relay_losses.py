@@ -17,6 +17,9 @@ from adapters.kafka.cloud_events import Place, Row
 from adapters.kafka.outbox import RecordsLost
 from adapters.kafka.relay import Relay
 from adapters.postgres.access import Access
+from adapters.postgres.pool import make_pool
+from app.readiness import relay_ready
+from domain.errors import Unavailable
 from projections.named_tasks import end
 from tests.servers.ledgers import a_slice, open_ledger, told_by
 
@@ -113,6 +116,33 @@ async def test_an_outbox_that_opens_after_the_session_has_ended_is_closed(
         while done[:1] != ["close"]:
             await asyncio.sleep(0.01)
     await end([running])
+
+
+async def test_a_relay_that_would_lead_and_never_reached_kafka_is_not_ready(
+    kafka_at_hand: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when nothing waits to be sent: nobody leads, and it does not stand by either."""
+
+    def away(_: str) -> None:
+        raise Unavailable("Kafka can't be reached")
+
+    there = relay.administering
+    monkeypatch.setattr(relay, "administering", away)
+    monkeypatch.setattr(relay, "open_outbox", lambda *_: Outbox([]))
+    leader = Relay(kafka_at_hand.serving, "kafka:9092")
+    async with make_pool(kafka_at_hand.serving) as pool:
+        ready = relay_ready(pool, leader)["relay"]
+        running = asyncio.create_task(leader.run())
+        async with asyncio.timeout(30):
+            while not leader.refused:
+                await asyncio.sleep(0.01)
+            with pytest.raises(Unavailable, match="Kafka can't be reached"):
+                await ready()
+            monkeypatch.setattr(relay, "administering", there)
+            while not leader.leading:
+                await asyncio.sleep(0.01)
+            assert (await ready()).startswith("leads")
+        await end([running])
 
 
 def _end_other_sessions(access: Access) -> None:
