@@ -7,14 +7,14 @@ where the log ended before: what it handles must be harmless when it comes again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 
 import structlog
 
 from domain.errors import LedgerError
 from domain.lag import Lag, lag
-from domain.log import EventStore, Log
+from domain.log import EventStore, Log, Subscription
 from domain.recorded import Recorded
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,8 @@ class Follower:
         self._log = log
         self._store = store
         self._handle = handle
-        self._reached: Collection[int] = ()
+        self._reached: Mapping[str, int] = {}
+        self._subscription: Subscription | None = None
 
     async def run(self) -> None:
         """Follow the log until cancelled. Whatever goes wrong, it begins again at the last commit."""
@@ -50,36 +51,43 @@ class Follower:
             await asyncio.sleep(_AGAIN_S)
 
     async def lag(self, now: datetime) -> Lag | None:
-        """Return how far this member is behind; None before it was shown anything.
+        """Return how far this member is behind; None while it was shown nothing of what is its own to follow.
 
-        Raises Unavailable; of the log only before it was shown anything, afterwards the lag grows.
+        Raises Unavailable.
         """
-        if not self._reached:
+        reached = self._reached
+        if self._subscription is not None:
+            # What a rebalance gave to others is theirs to be late with.
+            ours = self._subscription.reached
+            reached = {shard: position for shard, position in reached.items() if shard in ours}
+        if not reached:
             # Whoever can't reach the log is shown nothing either.
             await self._log.end_offsets(self._categories)
             return None
-        return await lag(self._store, self._categories, self._reached, now)
+        return await lag(self._store, self._categories, reached.values(), now)
 
     async def _follow(self) -> None:
         if not await self._log.group_exists(self._group):
             await self._catch_up()
         async with self._log.subscribe(self._group, self._categories) as subscription:
+            self._subscription = subscription
             async for batch in subscription:
                 if not self._reached and batch.events:
                     # Stopped before its first event it is behind, not idle.
-                    self._reached = [min(recorded.position for recorded in batch.events) - 1]
+                    before = min(recorded.position for recorded in batch.events) - 1
+                    self._reached = dict.fromkeys(batch.reached, before)
                 for recorded in batch.events:
                     await self._handle(recorded)
                 await subscription.commit()
-                self._reached = subscription.reached.values()
+                self._reached = dict(subscription.reached)
 
     async def _catch_up(self) -> None:
         ends = await self._log.end_offsets(self._categories)
         position = 0
-        self._reached = [position]
+        self._subscription, self._reached = None, dict.fromkeys(ends, position)
         while page := await self._store.read_log(position, categories=self._categories):
             for recorded in page:
                 await self._handle(recorded)
             position = page[-1].position
-            self._reached = [position]
+            self._reached = dict.fromkeys(ends, position)
         await self._log.start_group(self._group, ends)

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import structlog
 
-from domain.errors import NotFound
+from domain.errors import NotFound, Unavailable
 from domain.log import Batch, EventStore, Log
 from domain.registry import Registry
 from projections.documents import DocumentStore, Generation, GenerationGone
@@ -68,6 +68,7 @@ async def rebuild(
             moved = progress.next(view.name)
         if following.done():
             following.result()
+            raise Unavailable(f"generation {generation.number} of {view.name} went meanwhile: start again")
     finally:
         await end([following])
     progress.announce(view.name)

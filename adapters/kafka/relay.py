@@ -125,7 +125,7 @@ class Relay:
     async def _stand_by(self, session: RelaySession) -> None:
         told = False
         while not self._stopping.is_set() and not await session.take_lead():
-            self.refused = self._told = None
+            self.refused = None
             if not told:
                 log.info("relay.stands_by")
                 told = True

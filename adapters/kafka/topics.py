@@ -45,6 +45,11 @@ def create_topics(
         # One migration at a time, by the lock of the table it writes.
         connection.execute("LOCK TABLE kafka_topics IN EXCLUSIVE MODE")
         noted = _noted(connection)
+        if (most := max((topic.partitions for topic in noted.values()), default=0)) > partitions:
+            raise TopicsRefused(
+                f"this installation has {most} partitions a topic, not {partitions}: with fewer, its views "
+                "would wait for ever for those that went"
+            )
         _refuse_foreign(admin, wanted, noted, partitions)
         there = _described(admin, wanted.values())
         missing = [name for name in wanted.values() if name not in there]

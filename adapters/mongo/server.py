@@ -9,7 +9,14 @@ from typing import Any, TypeVar
 from bson.codec_options import TypeDecoder, TypeRegistry
 from bson.int64 import Int64
 from pymongo import AsyncMongoClient
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError, WriteConcernError
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+)
 
 from domain.errors import Unavailable
 
@@ -52,6 +59,9 @@ class MongoServer:
     async def ask(self, call: Coroutine[Any, Any, R]) -> R:
         """Return a call's answer. Raises Unavailable when the server is away, or no primary, or too slow.
 
+        And for every other error that says nothing about a document: those are BulkWriteError and
+        DuplicateKeyError, which its caller knows what to do with.
+
         Whoever asks may be cancelled, the call ends by itself: pymongo cancelled while it connects leaves an
         open socket behind, and at any other time it hangs up.
         """
@@ -60,12 +70,14 @@ class MongoServer:
         task.add_done_callback(self._answered)
         try:
             return await asyncio.shield(task)
+        except (BulkWriteError, DuplicateKeyError):
+            raise
         except PyMongoError as error:
             if error.timeout or isinstance(error, ConnectionFailure | WriteConcernError):
                 raise Unavailable("MongoDB can't be reached or did not answer in time: try again") from error
             if isinstance(error, OperationFailure) and error.code in _REFUSED:
                 raise Unavailable("MongoDB refuses the user or password of BEATLEDGER_MONGO_URL") from error
-            raise
+            raise Unavailable(f"MongoDB did not do as it was asked: {error}") from error
 
     def _answered(self, task: asyncio.Task[Any]) -> None:
         self._asked.discard(task)

@@ -65,6 +65,14 @@ def test_topics_with_records_of_another_event_store_are_refused(
         create_topics(other.owner, kafka, namespace, partitions=2, replication=1)
 
 
+def test_another_namespace_may_have_more_partitions_never_fewer(database: Access, kafka: str) -> None:
+    make_topics(database, kafka, partitions=2)
+    more = f"more-{uuid4().hex[:12]}"
+    with pytest.raises(TopicsRefused, match="has 2 partitions a topic, not 1"):
+        create_topics(database.owner, kafka, more, partitions=1, replication=1)
+    assert len(create_topics(database.owner, kafka, more, partitions=3, replication=1)) == 3
+
+
 async def test_shards_are_known_while_kafka_is_away(database: Access, kafka: str) -> None:
     """So commands are accepted and tokens given; and the same keys stay on the same shards."""
     make_topics(database, kafka, partitions=4)

@@ -16,7 +16,7 @@ from domain.errors import Unavailable
 from domain.lag import Lag
 from domain.log import Metadata, NewEvent, Offsets, Slice
 from domain.recorded import Recorded
-from tests.unit.commands.memory import MemoryLog, MemoryStore
+from tests.unit.commands.memory import MemoryLog, MemoryStore, MemorySubscription
 
 pytestmark = pytest.mark.anyio
 
@@ -79,6 +79,32 @@ async def test_a_follower_that_never_could_read_is_not_idle(monkeypatch: pytest.
     monkeypatch.setattr(log, "end_offsets", away)
     with pytest.raises(Unavailable, match="Kafka is away"):
         await Rollout(log, store).lag(datetime.now(UTC))
+
+
+async def test_what_a_rebalance_gave_to_others_is_theirs_to_be_late_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = MemoryStore()
+    log = MemoryLog(store)
+    await tell(store, "track")
+    now = store.log[0].recorded_at
+
+    async def handle(_: Recorded) -> None:
+        pass
+
+    follower = Follower("group", ["track"], log, store, handle)
+    await log.start_group("group", {"0": 0})
+    async with running(follower.run):
+
+        async def caught_up() -> bool:
+            return await follower.lag(now) == Lag(0, 0.0)
+
+        await until(caught_up)
+    await tell(store, "track")
+    late = store.log[1].recorded_at + timedelta(seconds=90)
+    assert await follower.lag(late) == Lag(1, 90.0)
+    monkeypatch.setattr(MemorySubscription, "reached", property(lambda _: dict[str, int]()))
+    assert await follower.lag(late) is None
 
 
 async def test_rollout_keeps_its_place_behind_what_concerns_no_deployment() -> None:
