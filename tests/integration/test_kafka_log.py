@@ -264,7 +264,7 @@ async def test_everyone_catches_up_from_the_event_store_when_kafka_comes_back_em
                 await tell_stories(side.events, 2, tracks=5)
                 own_kafka.empty()
                 await asyncio.to_thread(own_kafka.start)
-                await asyncio.to_thread(create_topics, access.owner, own_kafka.bootstrap, namespace, 2)
+                await asyncio.to_thread(create_topics, access.owner, own_kafka.bootstrap, namespace, 2, 1)
                 await tell_stories(side.events, 3, tracks=5)
                 await asyncio.wait_for(relayed(side.ledger), 60)
                 await _caught_up(side)
