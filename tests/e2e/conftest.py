@@ -7,7 +7,7 @@ import pytest
 
 from analysis.synth import synthesise
 from tests.servers.beatledger import Beatledger, Served
-from tests.servers.installation import Installation, environment
+from tests.servers.installation import Installation, OwnInstallation, environment, own_installation
 from tests.servers.mongo import MongoServer
 from tests.servers.postgres import TestServer
 from tests.servers.s3 import S3Server
@@ -53,6 +53,19 @@ def distributed_up(
         finally:
             codes = installation.stop_all()
         assert set(codes) == {0}
+
+
+@pytest.fixture(scope="module")
+def shared_own(migrated_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnInstallation]:
+    with own_installation(migrated_folder, tmp_path_factory.mktemp("own")) as installation:
+        yield installation
+
+
+@pytest.fixture
+def own(shared_own: OwnInstallation) -> OwnInstallation:
+    """A module's own distributed installation, to be killed at will, whole again after the test before."""
+    shared_own.restore()
+    return shared_own
 
 
 @pytest.fixture(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_distributed_survival import SHORT, editors_of, tracks_of
+from tests.e2e.distributed import SHORT, editors_of, tracks_of
 from tests.servers.audit import Audited, audit
 from tests.servers.clients import Uploader, working
 from tests.servers.faults import FAULTS, killed, paused
