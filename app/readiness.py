@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 
-from adapters.kafka.relay import Relay, relay_standing
+from adapters.kafka.relay import Relay
+from adapters.kafka.relay_standing import relay_standing
 from adapters.postgres.pool import Pool
 from api.rest.health import Readiness
 from app.ports import Ports

@@ -26,7 +26,7 @@ from kafka import KafkaProducer
 
 from adapters.kafka.layout import Layout, load_layout
 from adapters.kafka.log import KafkaLog
-from adapters.kafka.relay import relay_standing
+from adapters.kafka.relay_standing import relay_standing
 from adapters.kafka.topics import create_topics
 from adapters.postgres.access import Access
 from adapters.postgres.documents import PostgresDocuments

@@ -10,22 +10,19 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 
 import structlog
 
 from adapters.kafka.clients import administering
-from adapters.kafka.cloud_events import Place, Row
+from adapters.kafka.cloud_events import Place
 from adapters.kafka.histories import last_places, refuse_another_history
 from adapters.kafka.layout import Layout
-from adapters.kafka.outbox import Outbox, RecordsLost, open_outbox
+from adapters.kafka.outbox import RecordsLost
 from adapters.kafka.relay_session import Checkpoint, RelaySession, relay_session
+from adapters.kafka.sending import Sending, open_sending
 from adapters.kafka.subscription import LOOK_S
 from adapters.kafka.topics import TopicsRefused, check_topics, end_offsets
-from adapters.postgres.pool import Pool, connection
 from domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -41,31 +38,6 @@ NOTICE_S = 3 * LOOK_S
 _POLL_S = (0.005, 0.25)
 _AGAIN_S = (0.2, 5.0)
 _GRACE_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class RelayStanding:
-    """How far the log is in Kafka. `lag_s` is the age of the oldest event that is not there yet."""
-
-    position: int
-    lag_events: int
-    lag_s: float
-
-
-async def relay_standing(pool: Pool) -> RelayStanding:
-    """Return how far the relay is, whichever process leads. Raises Unavailable."""
-    async with connection(pool) as conn:
-        cursor = await conn.execute(
-            """
-            SELECT r.position, coalesce((SELECT max(notification_id) FROM stored_events), 0) - r.position,
-                coalesce(extract(epoch FROM clock_timestamp() - (
-                    SELECT recorded_at FROM stored_events e WHERE e.notification_id = r.position + 1
-                )), 0)::float8
-            FROM kafka_relay r
-            """
-        )
-        [(position, behind, seconds)] = await cursor.fetchall()
-    return RelayStanding(position, max(behind, 0), max(seconds, 0.0))
 
 
 class Relay:
@@ -136,7 +108,7 @@ class Relay:
             return
         layout = await session.layout()
         checkpoint = await self._checked(session, layout)
-        async with self._outbox(session, layout) as sending:
+        async with open_sending(self._bootstrap, layout, session) as sending:
             log.info("relay.leads", position=checkpoint.place.position)
             self.leading, self.refused, self._told = True, None, None
             try:
@@ -180,17 +152,6 @@ class Relay:
         await session.forget_groups()
         await session.waiting_for(asyncio.ensure_future(self._pause(NOTICE_S)))
 
-    @asynccontextmanager
-    async def _outbox(self, session: RelaySession, layout: Layout) -> AsyncGenerator[Sending]:
-        with ThreadPoolExecutor(1, "relay") as thread:
-            opening = thread.submit(open_outbox, self._bootstrap, layout)
-            try:
-                await session.waiting_for(asyncio.wrap_future(opening))
-                yield Sending(session, opening.result(), thread)
-            finally:
-                # Also one that was still opening as the session ended: nobody else would close it.
-                await asyncio.shield(asyncio.wrap_future(thread.submit(_close, opening)))
-
     async def _carry(self, session: RelaySession, sending: Sending, checkpoint: Checkpoint) -> None:
         place, offsets = checkpoint.place, checkpoint.offsets
         marked, marked_at = 0, 0.0
@@ -216,31 +177,6 @@ class Relay:
                 await self._stopping.wait()
         except TimeoutError:
             pass
-
-
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """The leader's outbox behind its thread, with the session kept alive while it waits."""
-
-    session: RelaySession
-    outbox: Outbox
-    thread: ThreadPoolExecutor
-
-    async def send(self, rows: list[Row], marked: Place | None, ends: Mapping[str, int]) -> Mapping[str, int]:
-        """See Outbox.send."""
-        work = asyncio.wrap_future(self.thread.submit(self.outbox.send, rows, marked, ends))
-        try:
-            await self.session.waiting_for(work)
-        finally:
-            if not work.done():
-                self.outbox.discard()
-                await asyncio.wait([work])
-        return work.result()
-
-
-def _close(opened: Future[Outbox]) -> None:
-    if not opened.cancelled() and opened.exception() is None:
-        opened.result().close()
 
 
 async def _patiently(working: asyncio.Task[None]) -> None:

@@ -15,8 +15,9 @@ import pytest
 
 from adapters.kafka.cloud_events import Place, Row
 from adapters.kafka.layout import load_layout
-from adapters.kafka.relay import CHUNK, Relay, relay_standing
+from adapters.kafka.relay import CHUNK, Relay
 from adapters.kafka.relay_session import CHUNK_BYTES, relay_session
+from adapters.kafka.relay_standing import relay_standing
 from adapters.postgres.access import Access
 from app.readiness import relay_ready
 from domain.errors import Unavailable

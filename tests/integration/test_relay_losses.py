@@ -12,7 +12,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from adapters.kafka import relay
+from adapters.kafka import relay, sending
 from adapters.kafka.cloud_events import Place, Row
 from adapters.kafka.outbox import RecordsLost
 from adapters.kafka.relay import Relay
@@ -73,7 +73,7 @@ async def test_a_loss_takes_every_groups_place_before_anything_else_is_sent(
     """A member would take what comes next for what follows what it has, and move past the hole."""
     done = list[str]()
     outboxes = iter([Outbox(done, loses=True), Outbox(done)])
-    monkeypatch.setattr(relay, "open_outbox", lambda *_: next(outboxes))
+    monkeypatch.setattr(sending, "open_outbox", lambda *_: next(outboxes))
     monkeypatch.setattr(relay, "NOTICE_S", 1.5)
     with psycopg.connect(kafka_at_hand.serving, autocommit=True) as connection:
         connection.execute("INSERT INTO kafka_groups (name, incarnation) VALUES ('view', %s)", [uuid4()])
@@ -103,7 +103,7 @@ async def test_an_outbox_that_opens_after_the_session_has_ended_is_closed(
         assert go_on.wait(30)
         return Outbox(done)
 
-    monkeypatch.setattr(relay, "open_outbox", open_slowly)
+    monkeypatch.setattr(sending, "open_outbox", open_slowly)
     running = asyncio.create_task(Relay(kafka_at_hand.serving, "kafka:9092").run())
     async with asyncio.timeout(30):
         while not begun.is_set():
@@ -128,7 +128,7 @@ async def test_a_relay_that_would_lead_and_never_reached_kafka_is_not_ready(
 
     there = relay.administering
     monkeypatch.setattr(relay, "administering", away)
-    monkeypatch.setattr(relay, "open_outbox", lambda *_: Outbox([]))
+    monkeypatch.setattr(sending, "open_outbox", lambda *_: Outbox([]))
     leader = Relay(kafka_at_hand.serving, "kafka:9092")
     async with make_pool(kafka_at_hand.serving) as pool:
         ready = relay_ready(pool, leader)["relay"]

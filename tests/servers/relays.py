@@ -16,7 +16,8 @@ from kafka.structs import TopicPartition
 from adapters.kafka.cloud_events import category_of, position_of, recorded_of
 from adapters.kafka.layout import Layout, load_layout
 from adapters.kafka.log import KafkaLog
-from adapters.kafka.relay import Relay, relay_standing
+from adapters.kafka.relay import Relay
+from adapters.kafka.relay_standing import relay_standing
 from adapters.kafka.topics import create_topics
 from adapters.postgres.access import Access
 from domain.recorded import Recorded
