@@ -51,16 +51,13 @@ class VersionAccepted(Moved):
     version: int | None = None
 
 
-class TrackRow(Shape):
-    """A track in a list; times in ms, tempo in BPM, `version` the current one's number."""
-
+class _Track(Shape):
     track_id: UUID
     title: str
     artist: str | None
     tags: list[str]
     preset: Preset
     status: TrackStatus
-    version: int | None
     overridden: bool
     bpm: float | None
     f_measure: float | None
@@ -70,6 +67,12 @@ class TrackRow(Shape):
     created_at: AwareDatetime
     updated_at: AwareDatetime
     revision: int
+
+
+class TrackRow(_Track):
+    """A track in a list; times in ms, tempo in BPM, `version` the current one's number."""
+
+    version: int | None
 
 
 class TrackPage(Shape):
@@ -174,25 +177,10 @@ class AudioShape(Shape):
     bytes: int
 
 
-class TrackDetail(Shape):
+class TrackDetail(_Track):
     """All of a track but its grids."""
 
-    track_id: UUID
-    title: str
-    artist: str | None
-    tags: list[str]
-    preset: Preset
-    status: TrackStatus
     version: VersionName | None
-    overridden: bool
-    bpm: float | None
-    f_measure: float | None
-    cemgil: float | None
-    metrics_basis: Basis | None
-    duration_ms: float
-    created_at: AwareDatetime
-    updated_at: AwareDatetime
-    revision: int
     filename: str
     media_type: str
     audio: AudioShape
