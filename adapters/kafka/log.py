@@ -80,7 +80,7 @@ class KafkaLog:
             self._layout.partition(shard): OffsetAndMetadata(offset, "", -1)
             for shard, offset in offsets.items()
         }
-        await asyncio.to_thread(_set_offsets, self._bootstrap, self._kafka_group(group, incarnation), begin)
+        await asyncio.to_thread(set_offsets, self._bootstrap, self._kafka_group(group, incarnation), begin)
         async with connection(self._pool) as conn:
             await conn.execute(
                 """
@@ -113,9 +113,11 @@ def _end_offsets(bootstrap: str, partitions: list[TopicPartition]) -> dict[Topic
         return end_offsets(admin, partitions)
 
 
-def _set_offsets(
+def set_offsets(
     bootstrap: str, kafka_group: str, offsets: Mapping[TopicPartition, OffsetAndMetadata]
 ) -> None:
+    """Give a group that has no members its place; blocks. Raises Unavailable."""
+
     def alter() -> None:
         for error in admin.alter_group_offsets(kafka_group, dict(offsets)).values():
             if error is not NoError:
