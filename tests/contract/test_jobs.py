@@ -130,12 +130,12 @@ async def test_a_retry_waits_for_its_time_and_counts_the_attempt(
 
 
 async def test_a_heartbeat_notes_the_progress_and_keeps_the_lease(pool: Pool) -> None:
-    queue = PostgresJobQueue(pool, lease_s=0.3)
+    queue = PostgresJobQueue(pool, lease_s=1.5)
     queued = job()
     await queue.enqueue(queued)
     taken = await claimed(queue)
     for percent in (10.0, 20.0, 30.0, 40.0):
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.5)
         assert await queue.heartbeat(taken, "tempo", percent)
         assert await queue.expired() == []
     view = await the(queue, queued)
@@ -143,12 +143,14 @@ async def test_a_heartbeat_notes_the_progress_and_keeps_the_lease(pool: Pool) ->
 
 
 async def test_a_lease_without_heartbeats_runs_out(pool: Pool) -> None:
-    queue = PostgresJobQueue(pool, lease_s=0.1)
+    queue = PostgresJobQueue(pool, lease_s=1.0)
     await queue.enqueue(job())
     taken = await claimed(queue)
     assert await queue.expired() == []
-    await asyncio.sleep(0.15)
-    assert await queue.expired() == [taken]
+    async with asyncio.timeout(10):
+        while not (expired := await queue.expired()):
+            await asyncio.sleep(0.05)
+    assert expired == [taken]
     assert await queue.claim("w2") is None, "the stream hears of the loss before anybody takes the job"
 
 

@@ -51,7 +51,7 @@ async def test_a_pool_opens_without_a_server_and_finds_it_later(own_postgres: Ow
                 with pytest.raises(Unavailable):
                     await _ask(pool)
             own_postgres.start()
-            assert await _ask_until_answered(pool, within_s=5) == 42
+            assert await _ask_until_answered(pool, within_s=15) == 42
     assert [line["event"] for line in said] == ["postgres.away", "postgres.back"], "once each"
 
 
@@ -69,9 +69,9 @@ async def test_while_the_server_is_gone_requests_fail_in_time_and_recover(
     began = time.monotonic()
     answers = await asyncio.gather(*(_ask(pool) for _ in range(20)), return_exceptions=True)
     assert {type(answer) for answer in answers} == {Unavailable}
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 9
     own_postgres.start()
-    assert await _ask_until_answered(pool, within_s=5) == 42
+    assert await _ask_until_answered(pool, within_s=15) == 42
 
 
 async def test_a_stopped_server_leads_to_an_answer_in_time(own_postgres: OwnPostgres, pool: Pool) -> None:
@@ -80,9 +80,9 @@ async def test_a_stopped_server_leads_to_an_answer_in_time(own_postgres: OwnPost
     began = time.monotonic()
     answers = await asyncio.gather(*(_ask(pool) for _ in range(20)), return_exceptions=True)
     assert {type(answer) for answer in answers} == {Unavailable}
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 9
     own_postgres.resume()
-    assert await _ask_until_answered(pool, within_s=5) == 42
+    assert await _ask_until_answered(pool, within_s=15) == 42
 
 
 async def test_a_caller_that_gives_up_on_a_stopped_server_is_let_go(
@@ -93,9 +93,9 @@ async def test_a_caller_that_gives_up_on_a_stopped_server_is_let_go(
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
             await _ask(pool)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
     own_postgres.resume()
-    assert await _ask_until_answered(pool, within_s=5) == 42
+    assert await _ask_until_answered(pool, within_s=15) == 42
 
 
 async def test_a_cancelled_caller_ends_however_near_its_connection_was(pool: Pool) -> None:

@@ -70,7 +70,7 @@ async def test_a_wait_that_runs_out_says_how_far_the_view_is(side: ReadSide) -> 
     start = time.monotonic()
     with pytest.raises(ViewBehind) as behind:
         await side.views.find("track_list", Query(), Wait(token(later), 0.2))
-    assert 0.2 <= time.monotonic() - start < 1.0
+    assert 0.2 <= time.monotonic() - start < 5.0
     assert (behind.value.wanted, behind.value.reached) == (later, position)
 
 
