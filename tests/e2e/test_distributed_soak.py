@@ -94,7 +94,7 @@ def test_ten_rounds_of_faults_lose_and_repeat_nothing(
 
 def _play(own: OwnInstallation, report: Report, block: int) -> Audited:
     tracks = tracks_of(own, f"block {block}", 3)
-    editors = editors_of(own, f"block {block}", tracks, 0.05)
+    editors = editors_of(own, f"block {block}", tracks, 0.1)
     uploader = Uploader(own, f"block {block}, uploader", SHORT, 1.0)
     with working([*editors, uploader]):
         for seed in range(block * ROUNDS, (block + 1) * ROUNDS):
@@ -108,7 +108,7 @@ def _play(own: OwnInstallation, report: Report, block: int) -> Audited:
 
 def _round(own: OwnInstallation, chance: random.Random, done: Counter[str]) -> None:
     for name in chance.sample(sorted(FAULTS), FAULTS_A_ROUND):
-        time.sleep(chance.uniform(0.1, 2.0))
+        time.sleep(chance.uniform(0.1, 1.0))
         FAULTS[name](own, chance)
         done[name] += 1
 

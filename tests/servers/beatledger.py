@@ -23,7 +23,9 @@ COMMAND = (sys.executable, "-m", "app")
 class Served:
     """What any running installation gives a test: an address, tokens, the command line."""
 
-    url = ""
+    @property
+    def url(self) -> str:
+        raise NotImplementedError
 
     @property
     def secret(self) -> str:
@@ -48,6 +50,11 @@ class Beatledger(Served):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.process: Process | None = None
+        self._url = ""
+
+    @property
+    def url(self) -> str:
+        return self._url
 
     @property
     def secret(self) -> str:
@@ -57,7 +64,7 @@ class Beatledger(Served):
         """Start it and wait until it answers."""
         words = [*COMMAND, "up", "--data-dir", str(self.folder), "--port", "0"]
         self.process = Process(words, os.environ)
-        self.url = self.process.url_after("is ready at ")
+        self._url = self.process.url_after("is ready at ")
         until(lambda: httpx2.get(f"{self.url}/readyz").status_code == 200, what="/readyz")
 
     def kill(self) -> None:

@@ -59,6 +59,14 @@ class Installation(Served):
         self.environment = {**os.environ, **environment}
         self.processes: dict[str, Process] = {}
         self._urls: dict[str, str] = {}
+        self._url = ""
+
+    @property
+    def url(self) -> str:
+        """Where the API is: a new place, as soon as it has been started again."""
+        api = self.processes.get("api")
+        self._url = (api and api.found_after(_at("api"))) or self._url
+        return self._url
 
     @property
     def secret(self) -> str:
@@ -83,9 +91,7 @@ class Installation(Served):
     def listening(self, name: str) -> str:
         """Return the address of a begun process, once it answers there at all."""
         if name not in self._urls:
-            self._urls[name] = self.processes[name].url_after(f"beatledger {_role(name)} is at ")
-            if name == "api":
-                self.url = self._urls[name]
+            self._urls[name] = self.processes[name].url_after(_at(name))
         return self._urls[name]
 
     def ready(self, name: str, seconds: float = 60.0) -> None:
@@ -194,3 +200,7 @@ def own_installation(migrated_folder: Path, folder: Path) -> Generator[OwnInstal
 
 def _role(name: str) -> str:
     return name.partition("-")[0]
+
+
+def _at(name: str) -> str:
+    return f"beatledger {_role(name)} is at "

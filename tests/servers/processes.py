@@ -51,6 +51,10 @@ class Process:
     def lives(self) -> bool:
         return self._child.poll() is None
 
+    def found_after(self, words: str) -> str | None:
+        """Return the URL that follows these words, None while it has not said it."""
+        return next((line.split(words)[1].split()[0] for line in self.output if words in line), None)
+
     def url_after(self, words: str) -> str:
         """Return the URL that follows these words in what it says. Fails when it ends before."""
         deadline = time.monotonic() + START_S
