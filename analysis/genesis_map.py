@@ -16,6 +16,16 @@ from analysis.rhythm import tempo_curve
 Json = dict[str, Any]
 
 
+class _Head(msgspec.Struct):
+    metadata: Metadata
+
+
+# Made here, not at each use: see domain/known_types.py, which this package may not import.
+_decode_json = msgspec.json.Decoder(Json).decode
+_decode_map = msgspec.json.Decoder(GenesisMap).decode
+_decode_head = msgspec.json.Decoder(_Head).decode
+
+
 @dataclass(frozen=True, slots=True)
 class RenderedMap:
     """A map as bytes, with its `mapSha256` (not the SHA-256 of these bytes)."""
@@ -68,7 +78,7 @@ def with_grid(
     For other beats the rhythm layer says `override` and has no strengths, which only the audio could tell.
     Fields of a later schema are kept. Raises msgspec.DecodeError if the content is no map.
     """
-    document = msgspec.json.decode(map_content, type=Json)
+    document = _decode_json(map_content)
     layers = cast("Json", document["layers"])
     rhythm = _rhythm_with(cast("Json", layers["rhythm"]), beats_ms, downbeats_ms)
     return _sealed(
@@ -84,21 +94,17 @@ def with_grid(
 
 def read_map(content: bytes) -> GenesisMap:
     """Return the known fields of a map of this or a later schema version. Raises msgspec.ValidationError."""
-    return msgspec.json.decode(content, type=GenesisMap)
+    return _decode_map(content)
 
 
 def read_metadata(content: bytes) -> Metadata:
     """Return the metadata alone, without building the layers. Raises msgspec.ValidationError."""
-    return msgspec.json.decode(content, type=_Head).metadata
+    return _decode_head(content).metadata
 
 
 def hash_of(content: bytes) -> str:
     """Return the `mapSha256` this document should carry; it is genuine if that is the one it has."""
-    return _hash(msgspec.json.decode(content, type=Json))
-
-
-class _Head(msgspec.Struct):
-    metadata: Metadata
+    return _hash(_decode_json(content))
 
 
 def _rhythm_with(rhythm: Json, beats_ms: Sequence[float], downbeats_ms: Sequence[float]) -> Json:

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from domain.command import Command
+from domain.known_types import known
 from domain.registry import Event
 
 S = TypeVar("S")
@@ -33,6 +34,9 @@ class Decider(Generic[S, C]):
     evolve: Callable[[S, Event], S]
     state: Any
     fold_version: int
+
+    def __post_init__(self) -> None:
+        known(self.state)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from domain.errors import Invalid
+from domain.known_types import known
 
 _OF_BEATS = ("beat", "beat_position")
 """Namespaces whose observations are beats; the second says of each where in its bar it is (GuitarSet's)."""
@@ -31,6 +32,9 @@ class _Annotation(msgspec.Struct):
 
 class _Jams(msgspec.Struct):
     annotations: list[_Annotation]
+
+
+known(_Jams, _Columns, _Observation)
 
 
 def parse_jams(content: bytes) -> tuple[float, ...]:

@@ -44,6 +44,9 @@ class _Snapshot(msgspec.Struct, frozen=True):
     state: msgspec.Raw
 
 
+_decode_snapshot = msgspec.json.Decoder(_Snapshot).decode
+
+
 class States:
     """The states of streams: the `keep` last used in memory, and a snapshot every `snapshot_every` events."""
 
@@ -77,7 +80,7 @@ class States:
         if found is None:
             return Loaded(decider.initial)
         revision, content = found
-        snapshot = msgspec.json.decode(content, type=_Snapshot)
+        snapshot = _decode_snapshot(content)
         state = msgspec.json.decode(snapshot.state, type=decider.state)
         return Loaded(state, revision, snapshot.position, revision)
 

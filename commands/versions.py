@@ -38,6 +38,9 @@ from domain.track import events as e
 from domain.track.decider import decide, ready
 from domain.track.state import Absent, Ready, Track, Version
 
+_decode_metrics = msgspec.json.Decoder(MetricsFile).decode
+_decode_manifest = msgspec.json.Decoder(Manifest).decode
+
 V = TypeVar("V", c.CompleteAnalysis, c.ApplyBeatOverride, c.RevertBeatOverride, c.UploadReference)
 
 
@@ -152,8 +155,8 @@ class Versions:
         )
         return _Left(
             content[0],
-            msgspec.json.decode(content[1], type=MetricsFile),
-            msgspec.json.decode(content[2], type=Manifest),
+            _decode_metrics(content[1]),
+            _decode_manifest(content[2]),
         )
 
     async def _made(self, command: V, version: int, draft: _Draft) -> V:

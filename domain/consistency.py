@@ -10,6 +10,8 @@ import msgspec
 
 from domain.errors import Invalid
 
+_decode = msgspec.json.Decoder(list[tuple[str, int]]).decode
+
 
 def encode_token(positions: Mapping[str, int]) -> str:
     """Return the opaque token of shard to last position written."""
@@ -20,6 +22,6 @@ def decode_token(token: str) -> dict[str, int]:
     """Return shard to position. Raises Invalid for what no command ever answered."""
     try:
         padded = token.encode() + b"=" * (-len(token) % 4)
-        return dict(msgspec.json.decode(urlsafe_b64decode(padded), type=list[tuple[str, int]]))
+        return dict(_decode(urlsafe_b64decode(padded)))
     except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
         raise Invalid("consistency_token", "not a Consistency-Token of a command's answer") from error

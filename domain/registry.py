@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from domain.errors import EventTooLarge, UnknownEvent
+from domain.known_types import known
 from domain.log import MAX_EVENT_BYTES, NewEvent
 from domain.recorded import Recorded
 
@@ -43,6 +44,7 @@ class Registry:
     def __init__(self, types: Iterable[EventType]) -> None:
         self.types = {t.name: t for t in types}
         self._by_shape = {t.shape: t for t in self.types.values()}
+        known(*self._by_shape)
         self._encoder = msgspec.json.Encoder()
 
     def encode(self, event: Event, event_id: UUID) -> NewEvent:

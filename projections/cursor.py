@@ -10,6 +10,8 @@ import msgspec
 from domain.errors import Invalid
 from projections.documents import Place
 
+_decode = msgspec.json.Decoder(tuple[int, str, str | float | None, str]).decode
+
 
 def encode_cursor(generation: int, sort: str, place: Place) -> str:
     """Return the cursor of the page that begins after a place."""
@@ -21,9 +23,7 @@ def decode_cursor(cursor: str) -> tuple[int, str, Place]:
     """Return generation, sort and place. Raises Invalid for what no page ever gave."""
     try:
         content = urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
-        generation, sort, key, id = msgspec.json.decode(
-            content, type=tuple[int, str, str | float | None, str]
-        )
+        generation, sort, key, id = _decode(content)
     except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
         raise Invalid("cursor", "not a cursor of a list: start again without one", "cursor") from error
     # No store can hold a NUL in a text, so no page ever ended at one.

@@ -16,6 +16,7 @@ from joserfc.jwk import OctKey
 
 from api.refusals import TokenExpired, TokenUnknown
 from api.security.principal import PersonRole, Principal
+from domain.known_types import known
 
 ALGORITHM = "HS256"
 MIN_SECRET_BYTES = 32
@@ -28,6 +29,9 @@ class _Claims(msgspec.Struct, frozen=True):
     roles: Annotated[list[PersonRole], msgspec.Meta(min_length=1)]
     iat: int
     exp: int
+
+
+known(_Claims)
 
 
 def account_id(secret: str, name: str) -> UUID:

@@ -82,8 +82,11 @@ class Beatledger(Served):
 
     def _end(self, number: signal.Signals) -> int:
         process, self.process = self.process, None
+        if process is None:
+            return 0
+        assert process.ended is None, f"it had ended by itself ({process.ended}): {''.join(process.output)}"
         # Postgres and the children hold its output too: that it ends shows that they are gone.
-        return 0 if process is None else process.end(number)
+        return process.end(number)
 
     def postgres_pids(self) -> list[int]:
         """Return the postmaster and its children."""

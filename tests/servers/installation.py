@@ -166,7 +166,9 @@ class OwnInstallation(Installation):
     def restore(self) -> None:
         """One process of each role, each of them ready, whatever was done to them before."""
         for name in [*self.processes]:
-            if name not in ROLES or not self.processes[name].lives:
+            process = self.processes[name]
+            assert process.lives, f"{name} had ended by itself ({process.ended}): {self.said(name)}"
+            if name not in ROLES:
                 self.kill(name)
         for role in ROLES:
             if role not in self.processes:

@@ -51,6 +51,11 @@ class Process:
     def lives(self) -> bool:
         return self._child.poll() is None
 
+    @property
+    def ended(self) -> int | None:
+        """The exit code, None while it lives."""
+        return self._child.poll()
+
     def found_after(self, words: str) -> str | None:
         """Return the URL that follows these words, None while it has not said it."""
         return next((line.split(words)[1].split()[0] for line in self.output if words in line), None)
