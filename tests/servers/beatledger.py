@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 
 from adapters.postgres.data_folder import DataFolder
+from adapters.postgres.postmaster import running_postmaster
 from api.security.tokens import mint
 from app.settings import TOKEN_SECRET
 from tests.servers.processes import Process, until
@@ -89,8 +90,8 @@ class Beatledger(Served):
         return process.end(number)
 
     def postgres_pids(self) -> list[int]:
-        """Return the postmaster and its children."""
-        postmaster = int((self.folder / "postgres" / "postmaster.pid").read_text().split()[0])
+        """Return the postmaster and its children, once it runs: the file of a dead one may name anybody."""
+        postmaster = until(lambda: running_postmaster(self.folder / "postgres"), what="Postgres").pid
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
         return [postmaster, *map(int, children)]
 
