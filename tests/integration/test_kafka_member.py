@@ -1,4 +1,4 @@
-"""What kafka-python leaves undone, forced on it: the workarounds of adapters/kafka/member.py are needed."""
+"""What kafka-python leaves undone, forced on it: the workaround in adapters/kafka/member.py is needed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import pytest
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from adapters.kafka import member as members
 from adapters.kafka.log import set_offsets
 from adapters.kafka.member import Member
 from adapters.postgres.access import Access
-from domain.errors import Unavailable
-from tests.servers.kafka import Broker
 from tests.servers.relays import make_topics
 
 PARTITIONS = 4
@@ -63,17 +59,3 @@ def test_a_join_that_outlasts_its_cause_is_completed(database: Access, kafka: st
         coordinator._metadata_snapshot = there
         assert not leader.assigned
         _poll(joined, lambda: _shared_out(joined))
-
-
-def test_a_member_that_hears_nothing_of_its_group_is_given_up(
-    database: Access, own_kafka: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A connected Kafka that is silent fails no poll."""
-    monkeypatch.setattr(members, "LOST_S", 4.0)
-    with group(database, own_kafka.bootstrap, 1) as [member]:
-        own_kafka.pause()
-        try:
-            with pytest.raises(Unavailable, match="has heard nothing of its group"):
-                _poll([member], lambda: False)
-        finally:
-            own_kafka.resume()
