@@ -56,9 +56,9 @@ class Follower:
         Raises Unavailable.
         """
         reached = self._reached
-        if self._subscription is not None:
-            # What a rebalance gave to others is theirs to be late with.
-            ours = self._subscription.reached
+        # What a rebalance gave to others is theirs to be late with. Without any shard this member may as well
+        # be between two tries at an event it can't handle: then what it reached last tells.
+        if self._subscription is not None and (ours := self._subscription.reached):
             reached = {shard: position for shard, position in reached.items() if shard in ours}
         if not reached:
             # Whoever can't reach the log is shown nothing either.

@@ -57,7 +57,7 @@ async def rebuild(
         projector = Projector(view, generation, store, registry, progress)
         if generation.state == "building" and generation not in there:
             await _fold_history(view, generation, projector, store, log, events)
-    if generation in there and await _was_left(generation, store):
+    if generation.state == "building" and generation in there and await _was_left(generation, store):
         async with turns:
             await _fold_history(view, generation, projector, store, log, events)
     following = asyncio.create_task(follow(view, generation, projector, store, log, events))
@@ -78,7 +78,7 @@ async def rebuild(
 async def _was_left(generation: Generation, store: DocumentStore) -> bool:
     """Wait while whoever began a generation gets on with it; say whether they stopped before the end."""
     reached, moved_at = await store.watermarks(generation), time.monotonic()
-    while generation in await store.generations(generation.view) and generation.state == "building":
+    while generation in await store.generations(generation.view):
         if (now := await store.watermarks(generation)) != reached:
             reached, moved_at = now, time.monotonic()
         elif time.monotonic() - moved_at > STALLED_S:

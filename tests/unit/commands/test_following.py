@@ -103,8 +103,10 @@ async def test_what_a_rebalance_gave_to_others_is_theirs_to_be_late_with(
     await tell(store, "track")
     late = store.log[1].recorded_at + timedelta(seconds=90)
     assert await follower.lag(late) == Lag(1, 90.0)
-    monkeypatch.setattr(MemorySubscription, "reached", property(lambda _: dict[str, int]()))
+    monkeypatch.setattr(MemorySubscription, "reached", property(lambda _: {"1": 2}))
     assert await follower.lag(late) is None
+    monkeypatch.setattr(MemorySubscription, "reached", property(lambda _: dict[str, int]()))
+    assert await follower.lag(late) == Lag(1, 90.0), "joining anew it is not ready"
 
 
 async def test_rollout_keeps_its_place_behind_what_concerns_no_deployment() -> None:
