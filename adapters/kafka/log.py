@@ -80,7 +80,7 @@ class KafkaLog:
             self._layout.partition(shard): OffsetAndMetadata(offset, "", -1)
             for shard, offset in offsets.items()
         }
-        await asyncio.to_thread(set_offsets, self._bootstrap, self._kafka_group(group, incarnation), begin)
+        await asyncio.to_thread(_set_offsets, self._bootstrap, self._kafka_group(group, incarnation), begin)
         async with connection(self._pool) as conn:
             await conn.execute(
                 """
@@ -113,7 +113,7 @@ def _end_offsets(bootstrap: str, partitions: list[TopicPartition]) -> dict[Topic
         return end_offsets(admin, partitions)
 
 
-def set_offsets(
+def _set_offsets(
     bootstrap: str, kafka_group: str, offsets: Mapping[TopicPartition, OffsetAndMetadata]
 ) -> None:
     """Give a group that has no members its place; blocks. Raises Unavailable."""
