@@ -22,6 +22,9 @@ from domain.track.state import INITIAL, Track, evolve
 
 PAGE = 500
 
+TRACK = "track"
+"""The category of the streams read here: an id alone does not tell whose stream it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Then:
@@ -53,8 +56,10 @@ async def track_at(
         # recorded_at never goes back, so the events up to a time are a prefix.
         if at is not None and recorded.recorded_at > at:
             break
+        if recorded.category != TRACK:
+            break
         state, last = evolve(state, REGISTRY.decode(recorded)), recorded
-    if last is None or last.category != "track":
+    if last is None:
         raise NotFound(f"there is no track {track_id}" if at is None else f"no track {track_id} at {at}")
     if revision is not None and last.revision < revision:
         raise NotFound(f"the track is at revision {last.revision}, there is no {revision} yet")
@@ -76,11 +81,12 @@ async def track_diff(store: EventStore, track_id: UUID, old: int, new: int) -> t
     )
 
 
-async def stream_events(store: EventStore, stream: UUID, after: int, limit: int) -> list[Recorded]:
-    """Return a page of a stream's events. Raises NotFound for a stream without any."""
-    events = await store.read_stream(stream, after, limit=limit)
-    if not events and not await store.read_stream(stream, limit=1):
-        raise NotFound(f"there is no {stream}")
+async def track_events(store: EventStore, track_id: UUID, after: int, limit: int) -> list[Recorded]:
+    """Return a page of a track's events. Raises NotFound for a stream that is not a track's."""
+    events = await store.read_stream(track_id, after, limit=limit)
+    first = events or await store.read_stream(track_id, limit=1)
+    if not first or first[0].category != TRACK:
+        raise NotFound(f"there is no track {track_id}")
     return events
 
 

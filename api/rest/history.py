@@ -22,10 +22,10 @@ from api.rest.routing import TRACK, guarded
 from api.security.guard import auditor, reader
 from api.services import services_of
 from domain.command import Line
-from domain.errors import Invalid, NotFound
+from domain.errors import Invalid
 from domain.log import EventStore
 from domain.recorded import Recorded
-from projections.history import PAGE, state_json, stream_events, track_at, track_diff
+from projections.history import PAGE, state_json, track_at, track_diff, track_events
 
 router = guarded("history")
 
@@ -58,10 +58,7 @@ Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339)]
 )
 async def track_history(request: Request, track_id: UUID, after: After = 0, limit: Limit = 100) -> Response:
     """List every event of a track: who, when, in which context, and what. `after` is a revision."""
-    try:
-        events = await stream_events(services_of(request).events, track_id, after, limit + 1)
-    except NotFound as error:
-        raise NotFound(f"there is no track {track_id}") from error
+    events = await track_events(services_of(request).events, track_id, after, limit + 1)
     page = events[:limit]
     body = await _page(request, page, page[-1].revision if len(events) > limit else None)
     # By its hash alone: a page is no state of the track that a change could be based on.

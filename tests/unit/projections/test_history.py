@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID, uuid4
+
 import pytest
 
+from domain.errors import NotFound
+from domain.log import Metadata, NewEvent, Slice
 from domain.track.state import INITIAL
-from projections.history import flattened, state_json
+from projections.history import flattened, state_json, track_at, track_diff, track_events
+from tests.unit.commands.memory import MemoryStore
+
+pytestmark = pytest.mark.anyio
 
 
 def test_leaves_are_named_by_their_path() -> None:
@@ -28,3 +37,23 @@ def test_a_text_is_no_list(text: str) -> None:
 
 def test_a_state_is_json_and_says_which_it_is() -> None:
     assert state_json(INITIAL) == {"type": "absent"}
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda store, stream: track_events(store, stream, 0, 10),
+        lambda store, stream: track_events(store, stream, 9, 10),
+        track_at,
+        lambda store, stream: track_diff(store, stream, 0, 1),
+    ],
+)
+async def test_a_stream_of_another_category_is_no_track(
+    ask: Callable[[MemoryStore, UUID], Awaitable[Any]],
+) -> None:
+    store, device = MemoryStore(), uuid4()
+    registered = NewEvent(uuid4(), "device.registered", 1, b"{}")
+    about = Metadata("user:nobody", uuid4(), None, uuid4())
+    await store.append([Slice(device, 0, "device", str(device), (registered,))], about)
+    with pytest.raises(NotFound, match=f"there is no track {device}"):
+        await ask(store, device)
