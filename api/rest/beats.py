@@ -187,6 +187,6 @@ async def _reference_file(request: Request) -> bytes:
         if received > 2 * MAX_BYTES or len(content) > MAX_BYTES:
             raise BodyTooLarge(f"a reference has at most {MAX_BYTES} bytes")
     form.finish()
-    if form.fields:
-        raise Invalid("field_unknown", "a reference is a file alone", form.fields[0][0])
+    if given := [name for name, value in form.fields if value]:
+        raise Invalid("field_unknown", "a reference is a file alone", given[0])
     return bytes(content)

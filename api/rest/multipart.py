@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from email.message import Message
 from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
@@ -22,6 +23,7 @@ from domain.errors import Invalid
 
 MAX_PARTS = 64
 MAX_FIELD_BYTES = 8192
+MAX_PREAMBLE_BYTES = 8192
 FILE = "file"
 
 
@@ -31,6 +33,32 @@ class _Part:
     name: str = ""
     is_file: bool = False
     content: bytearray = field(default_factory=bytearray)
+
+
+class _Preamble:
+    """Drops the text that a body may have before its first boundary (RFC 2046, 5.1.1).
+
+    The parser takes no such text; some mail-derived clients send one.
+    """
+
+    def __init__(self, boundary: bytes) -> None:
+        self._line = b"\r\n--" + boundary
+        # The body's start counts as the start of a line.
+        self._held = b"\r\n"
+        self._ended = False
+
+    def dropped_from(self, chunk: bytes) -> bytes:
+        """Return what of the chunk belongs to the form. Raises MalformedMultipart for an endless preamble."""
+        if self._ended:
+            return chunk
+        self._held += chunk
+        start = self._held.find(self._line)
+        if start >= 0:
+            self._ended = True
+            return self._held[start + 2 :]
+        if len(self._held) > MAX_PREAMBLE_BYTES:
+            raise MalformedMultipart("the body does not begin with the boundary that its Content-Type names")
+        return b""
 
 
 class MultipartForm:
@@ -53,6 +81,7 @@ class MultipartForm:
         self._header_value = b""
         self._pieces: list[bytes] = []
         self._ended = False
+        self._preamble = _Preamble(options[b"boundary"])
         try:
             self._parser = MultipartParser(options[b"boundary"], self._callbacks())
         except FormParserError as error:
@@ -64,7 +93,7 @@ class MultipartForm:
         Raises MalformedMultipart, BodyTooLarge (too many or too long fields) or Invalid (a wrong part).
         """
         try:
-            self._parser.write(chunk)
+            self._parser.write(self._preamble.dropped_from(chunk))
         except FormParserError as error:
             raise MalformedMultipart(f"the multipart body can't be read: {error}") from error
         pieces, self._pieces = self._pieces, []
@@ -115,9 +144,12 @@ class MultipartForm:
         if kind != b"form-data" or not options.get(b"name"):
             raise MalformedMultipart("every part needs `Content-Disposition: form-data` and a name")
         self._part.name = options[b"name"].decode("utf-8", "replace")
-        self._part.is_file = b"filename" in options
-        if self._part.is_file:
-            self._begin_file(options[b"filename"].decode("utf-8", "replace"))
+        filename = options.get(b"filename")
+        if filename is None:
+            filename = _extended_filename(disposition)
+        self._part.is_file = filename is not None
+        if filename is not None:
+            self._begin_file(filename.decode("utf-8", "replace"))
         elif self._part.name == FILE:
             # Told now, before its content is measured as a field's.
             raise Invalid("file_missing", "the part `file` must be a file: give it a filename", FILE)
@@ -149,3 +181,12 @@ class MultipartForm:
 
     def _on_end(self) -> None:
         self._ended = True
+
+
+def _extended_filename(disposition: str) -> bytes | None:
+    """Return the bytes of `filename*` (RFC 8187), which some clients send alone; the parser ignores it."""
+    message = Message()
+    message["Content-Disposition"] = disposition
+    value = message.get_param("filename", header="Content-Disposition")
+    # (charset, language, percent-decoded bytes as latin-1); RFC 8187 leaves UTF-8 as the one charset.
+    return value[2].encode("latin-1", "replace") if isinstance(value, tuple) else None

@@ -59,11 +59,13 @@ def upload_fields(form: list[tuple[str, str]]) -> UploadFields:
     """
     fields: dict[str, Any] = {}
     for name, value in form:
+        if not value and name != "title":
+            continue
         if name == _REPEATED:
             fields.setdefault(name, []).append(value)
         elif name in fields:
             raise Invalid("field_repeated", f"send {name} once", name)
-        elif value or name == "title":
+        else:
             fields[name] = value
     try:
         return UploadFields.model_validate(fields)

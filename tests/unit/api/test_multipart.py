@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.refusals import BodyTooLarge, MalformedMultipart, UnsupportedMediaType
-from api.rest.multipart import MAX_FIELD_BYTES, MAX_PARTS, MultipartForm
+from api.rest.multipart import MAX_FIELD_BYTES, MAX_PARTS, MAX_PREAMBLE_BYTES, MultipartForm
 from domain.errors import Invalid
 
 BOUNDARY = "xyzzy"
@@ -58,6 +59,39 @@ def test_byte_by_byte_is_no_different() -> None:
     assert parsed(*(FORM[i : i + 1] for i in range(len(FORM)))) == parsed(FORM)
 
 
+PREAMBLE = b"This is a message in MIME format.\r\n-- xyzz\r\n--xyzz\r\n"
+
+
+@pytest.mark.parametrize("preamble", [b"\r\n", b"\r\n\r\n", PREAMBLE])
+def test_text_before_the_first_boundary_is_ignored(preamble: bytes) -> None:
+    whole = preamble + FORM
+    assert parsed(whole) == parsed(FORM)
+    assert parsed(*(whole[i : i + 1] for i in range(len(whole)))) == parsed(FORM)
+
+
+def test_text_before_the_first_boundary_has_an_end() -> None:
+    line = b"x" * 98 + b"\r\n"
+    assert parsed(line * (MAX_PREAMBLE_BYTES // 100 - 20) + FORM) == parsed(FORM)
+    form = MultipartForm(TYPE)
+    with pytest.raises(MalformedMultipart):
+        for _ in range(2 * MAX_PREAMBLE_BYTES // 100):
+            form.feed(line)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "filename"),
+    [
+        ("filename*=UTF-8''s%C3%B8ng%20one.wav", "søng one.wav"),
+        ("filename*=utf-8'en'song.wav", "song.wav"),
+        ("filename=\"plain.wav\"; filename*=UTF-8''other.wav", "plain.wav"),
+        ("filename*=UTF-8''%FF.wav", "\ufffd.wav"),
+    ],
+)
+def test_a_file_may_have_an_encoded_name(parameters: str, filename: str) -> None:
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; {parameters}\r\n\r\n'
+    assert parsed(body(head.encode() + AUDIO + b"\r\n")) == ([], filename, AUDIO)
+
+
 @given(st.integers(0, len(FORM) - 5))
 def test_a_body_that_breaks_off_anywhere_is_refused(end: int) -> None:
     """Also when nothing but the closing boundary is missing."""
@@ -76,6 +110,13 @@ def test_no_headers_at_all_make_it_fail_otherwise(header: bytes) -> None:
     """A part that by chance is a field leaves the file missing."""
     with pytest.raises((MalformedMultipart, BodyTooLarge, Invalid)):
         parsed(b"--xyzzy\r\n" + header + b"\r\n\r\nx\r\n--xyzzy--\r\n")
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=40))
+def test_no_parameters_at_all_make_it_fail_otherwise(parameters: str) -> None:
+    head = f"--{BOUNDARY}\r\nContent-Disposition: form-data; name=x; filename*{parameters}\r\n\r\n"
+    with contextlib.suppress(MalformedMultipart, Invalid):
+        parsed(body(head.encode() + b"x\r\n"))
 
 
 def rule_of(content: bytes) -> str:
