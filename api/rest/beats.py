@@ -15,6 +15,7 @@ from starlette.responses import Response
 from api.answers import command_answer
 from api.circumstances import issue_of, wait_of
 from api.conditional import representation
+from api.negotiation import preferred
 from api.refusals import BodyTooLarge
 from api.rest.bodies import BeatOverride
 from api.rest.headers import KEY, MATCH, MATCH_REQUIRED, VIEW, takes
@@ -31,6 +32,7 @@ from projections.view import Document
 
 router = guarded("beats")
 
+JSON = "application/json"
 BINARY = "application/octet-stream"
 IMMUTABLE = "private, max-age=31536000, immutable"
 
@@ -72,17 +74,11 @@ async def version_entry(
 
 
 def _beats(request: Request, entry: Document, revision: int, cache: str, age_s: float) -> Response:
-    if wants_binary(request):
+    if preferred(request, JSON, BINARY) == BINARY:
         body, media_type = packed(entry["beats_ms"]), BINARY
     else:
-        body, media_type = msgspec.json.encode(_grid(entry)), "application/json"
+        body, media_type = msgspec.json.encode(_grid(entry)), JSON
     return representation(request, body, revision, media_type, cache, "Authorization, Accept", age_s)
-
-
-def wants_binary(request: Request) -> bool:
-    """Say whether Accept names the binary form and JSON not before it."""
-    named = [part.split(";")[0].strip() for part in request.headers.get("accept", "").split(",")]
-    return BINARY in named and "application/json" not in named[: named.index(BINARY)]
 
 
 def _grid(entry: Document) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from starlette.responses import Response, StreamingResponse
 
 from api.conditional import representation
 from api.names import names_of
+from api.negotiation import preferred
 from api.rest.headers import READ, takes
 from api.rest.models import DiffShape, EventPage, StateShape
 from api.rest.routing import TRACK, guarded
@@ -158,7 +159,7 @@ async def list_events(
     """
     wanted = EventFilter(type, category, actor, stream, correlation_id)
     store = services_of(request).events
-    if NDJSON in request.headers.get("accept", ""):
+    if preferred(request, "application/json", NDJSON) == NDJSON:
         lines = _lines(store, wanted, after, limit, await store.head())
         return StreamingResponse(lines, media_type=NDJSON, headers={"Cache-Control": "no-store"})
     limit = limit or 100

@@ -12,8 +12,9 @@ from starlette.responses import Response, StreamingResponse
 
 from api.conditional import known_to_client, representation
 from api.names import names_of
+from api.negotiation import preferred
 from api.refusals import RangeNotSatisfiable
-from api.rest.beats import BINARY, IMMUTABLE, version_entry, wants_binary
+from api.rest.beats import BINARY, IMMUTABLE, JSON, version_entry
 from api.rest.headers import VIEW, takes
 from api.rest.models import VersionList, VersionShape
 from api.rest.routing import TRACK, guarded
@@ -28,7 +29,6 @@ router = guarded("versions")
 Number = Annotated[int, Path(ge=1, le=2**31)]
 ArtefactName = Literal["genesis-map", "metrics", "graph-template", "peaks-binary", "timings", "manifest"]
 
-JSON = "application/json"
 _FORMS = {JSON: {"type": "object"}, BINARY: {"type": "string", "format": "binary"}}
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -92,7 +92,7 @@ async def get_peaks(request: Request, track_id: UUID, number: Number) -> Respons
     `Accept: application/octet-stream` they come one after the other, each behind a header that tells its
     length.
     """
-    name = "peaks-binary" if wants_binary(request) else "peaks"
+    name = "peaks-binary" if preferred(request, JSON, BINARY) == BINARY else "peaks"
     return await _artefact(request, track_id, number, name, "Authorization, Accept")
 
 
