@@ -6,7 +6,7 @@ import re
 
 from starlette.requests import Request
 
-from api.conditional import revision_to_match
+from api.conditional import revisions_to_match
 from api.security.principal import Principal
 from api.trace import current_trace
 from commands.issue import Issue
@@ -31,7 +31,7 @@ def issue_of(request: Request, *, match_required: bool = False) -> Issue:
     return Issue(
         caller=principal.caller,
         command_id=None if key is None else command_id(principal.actor, route_of(request), key),
-        if_match=revision_to_match(request, required=match_required),
+        if_match=revisions_to_match(request, required=match_required),
         traceparent=current_trace(request).traceparent,
     )
 

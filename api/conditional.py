@@ -11,8 +11,9 @@ from starlette.responses import Response
 from api.refusals import MatchRequired
 from domain.errors import Invalid
 
-_IF_MATCH = re.compile(r'"(\d{1,18})(?:-[0-9a-f]*)?"')
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
+_TAGS = re.compile(r'[,\s]*(?:W/)?"[^"]*"(?:\s*,[,\s]*(?:W/)?"[^"]*")*[,\s]*')
+_REVISION = re.compile(r'"(\d{1,18})(?:-[^"]*)?"')
 
 
 def etag(revision: int | None, body: bytes) -> str:
@@ -21,24 +22,25 @@ def etag(revision: int | None, body: bytes) -> str:
     return f'"{digest}"' if revision is None else f'"{revision}-{digest}"'
 
 
-def revision_to_match(request: Request, *, required: bool = False) -> int | None:
-    """Return the revision that If-Match names; None for `*` and for none at all.
+def revisions_to_match(request: Request, *, required: bool = False) -> frozenset[int] | None:
+    """Return the revisions that If-Match names; None for `*` and for none at all.
 
-    Only the revision counts: whoever has read another representation of the same revision has seen the same.
-    Raises MatchRequired, or Invalid for what no answer here ever gave, weak ETags among it: If-Match compares
-    strongly (RFC 9110, 13.1.1).
+    Only the revision counts, because every representation of a revision shows the same state. A weak ETag
+    counts too: a proxy that compresses answers makes strong ETags weak. An ETag without a revision matches
+    nothing. Raises MatchRequired, or Invalid for a header that is no list of ETags.
     """
-    header = request.headers.get("if-match")
-    if header is None:
+    headers = request.headers.getlist("if-match")
+    if not headers:
         if required:
             raise MatchRequired
         return None
-    if header.strip() == "*":
+    header = ", ".join(headers).strip()
+    if header == "*":
         return None
-    match = _IF_MATCH.fullmatch(header.strip())
-    if match is None:
-        raise Invalid("if_match", "If-Match takes one ETag as an answer gave it, or *", "header.if-match")
-    return int(match[1])
+    if not _TAGS.fullmatch(header):
+        raise Invalid("if_match", "If-Match takes ETags as answers gave them, or *", "header.if-match")
+    named = map(_REVISION.match, _TAG.findall(header))
+    return frozenset(int(match[1]) for match in named if match)
 
 
 def known_to_client(request: Request, tag: str) -> bool:

@@ -23,13 +23,13 @@ class Issue:
     """The circumstances of one command.
 
     `command_id` makes a repetition recognisable: derived from an Idempotency-Key or by a process manager,
-    None when nothing may be deduplicated. `if_match` is the revision the client last saw. A correlation id
-    of None starts a new correlation with this command's id.
+    None when nothing may be deduplicated. `if_match` holds revisions, one of which must be the current one.
+    A correlation id of None starts a new correlation with this command's id.
     """
 
     caller: Caller
     command_id: UUID | None = None
-    if_match: int | None = None
+    if_match: frozenset[int] | None = None
     correlation_id: UUID | None = None
     causation_id: UUID | None = None
     traceparent: str | None = None

@@ -137,9 +137,9 @@ class Pipeline:
         return Answer(status, body, revision, position, token)
 
 
-def _check_match(if_match: int | None, loaded: Loaded[Any]) -> None:
+def _check_match(if_match: frozenset[int] | None, loaded: Loaded[Any]) -> None:
     # Of a stream that is not there, the decision says so better than a 412.
-    if if_match is not None and loaded.revision and if_match != loaded.revision:
+    if if_match is not None and loaded.revision and loaded.revision not in if_match:
         raise Stale(if_match, loaded.revision)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
@@ -64,12 +64,13 @@ class RevisionConflict(LedgerError):
 
 
 class Stale(LedgerError):
-    """The client's If-Match names a revision that is no longer the current one."""
+    """The client's If-Match does not name the current revision; `expected` holds those it names."""
 
     code = "stale_revision"
 
-    def __init__(self, expected: int, actual: int) -> None:
-        super().__init__(f"the resource is at revision {actual}, If-Match names {expected}: read it again")
+    def __init__(self, expected: Collection[int], actual: int) -> None:
+        named = ", ".join(map(str, sorted(expected))) or "no revision"
+        super().__init__(f"the resource is at revision {actual}, If-Match names {named}: read it again")
         self.expected = expected
         self.actual = actual
 

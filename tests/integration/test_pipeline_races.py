@@ -126,11 +126,11 @@ async def test_of_two_with_the_same_revision_in_hand_the_second_is_told_it_is_st
 ):
     prepare = head_to_head()
     outcomes = await both(
-        two[0].issue(c.DescribeTrack(track_id=track, title="One"), prepare, if_match=2),
-        two[1].issue(c.DescribeTrack(track_id=track, title="Two"), prepare, if_match=2),
+        two[0].issue(c.DescribeTrack(track_id=track, title="One"), prepare, if_match=frozenset({2})),
+        two[1].issue(c.DescribeTrack(track_id=track, title="Two"), prepare, if_match=frozenset({2})),
     )
     stale = [o for o in outcomes if isinstance(o, Stale)]
-    assert [(s.expected, s.actual) for s in stale] == [(2, 3)]
+    assert [(s.expected, s.actual) for s in stale] == [({2}, 3)]
     assert len(await two[0].types(track)) == 3
 
 
@@ -187,7 +187,9 @@ async def test_a_key_used_yesterday_is_refused_for_another_request_and_answered_
     first = await two[0].issue(c.DescribeTrack(track_id=track, title="One"), command_id=key)
     with pytest.raises(KeyReused):
         await two[1].issue(c.DescribeTrack(track_id=track, title="Two"), command_id=key)
-    again = await two[1].issue(c.DescribeTrack(track_id=track, title="One"), command_id=key, if_match=2)
+    again = await two[1].issue(
+        c.DescribeTrack(track_id=track, title="One"), command_id=key, if_match=frozenset({2})
+    )
     assert again.repeated
     assert (again.status, again.body, again.revision) == (first.status, first.body, first.revision)
 

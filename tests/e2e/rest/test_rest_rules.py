@@ -144,6 +144,21 @@ async def test_a_change_needs_to_say_what_it_has_seen(idle: House) -> None:
         assert stale.status_code == 412
 
 
+async def test_an_etag_that_a_proxy_rewrote_still_names_its_revision(idle: House) -> None:
+    """One that compresses makes it weak; a client with two copies sends both."""
+    async with idle.client("producer") as client:
+        path, detail = await made(client, "Proxied")
+        never = f'"{"0a" * 32}"'
+        wrong = await client.patch(path, json={"title": "A"}, headers={"If-Match": never})
+        assert (wrong.status_code, wrong.json()["code"]) == (412, "stale_revision")
+        weak = await client.patch(
+            path, json={"title": "A"}, headers={"If-Match": f"W/{detail.headers['etag']}"}
+        )
+        assert weak.status_code == 200, weak.text
+        both = {"If-Match": f"{never}, {detail.headers['etag']}, {weak.headers['etag']}"}
+        assert (await client.patch(path, json={"title": "B"}, headers=both)).status_code == 200
+
+
 async def test_of_two_changes_at_once_of_the_same_revision_one_is_refused(idle: House) -> None:
     async with idle.client("producer") as client:
         path, detail = await made(client, "Raced")

@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import Request
 
 from api.circumstances import MAX_WAIT_S, wait_of
-from api.conditional import etag, known_to_client, representation, revision_to_match
+from api.conditional import etag, known_to_client, representation, revisions_to_match
 from api.refusals import MatchRequired, RangeNotSatisfiable
 from api.rest.versions import wanted_range
 from api.trace import trace_of
@@ -23,24 +23,48 @@ def test_an_etag_has_the_revision_and_tells_bodies_apart() -> None:
     assert len({etag(7, b"a"), etag(7, b"b"), etag(8, b"a"), etag(None, b"a")}) == 4
 
 
-@pytest.mark.parametrize("header", [etag(7, b"a"), etag(7, b"b"), '"7"', ' "7-0a" '])
-def test_if_match_is_the_revision_whatever_the_body_was(header: str) -> None:
-    assert revision_to_match(request(("If-Match", header))) == 7
+A7 = etag(7, b"a")
 
 
 @pytest.mark.parametrize(
-    "header", ["7", f"W/{etag(7, b'a')}", '"x"', '"7", "8"', "", '"-1"', '"7-ZZ"', f'"{"9" * 30}"']
+    "header", [A7, etag(7, b"b"), '"7"', ' "7-0a" ', f"W/{A7}", f'{A7[:-1]}-gzip"', f"{A7},"]
 )
-def test_what_no_answer_gave_is_no_if_match(header: str) -> None:
+def test_if_match_is_the_revision_whatever_the_body_was(header: str) -> None:
+    """Also as a proxy that compresses rewrites it: weak, or with a suffix."""
+    assert revisions_to_match(request(("If-Match", header))) == {7}
+
+
+@pytest.mark.parametrize(
+    ("header", "revisions"),
+    [
+        ('"7", "8"', {7, 8}),
+        (f'W/{A7} , "x,y",W/"9-0a"', {7, 9}),
+        ('"x"', set()),
+        ('"-1"', set()),
+        ('W/""', set()),
+        (f'"{"9" * 30}"', set()),
+        (f'"{"0a" * 32}"', set()),
+    ],
+)
+def test_if_match_takes_any_list_of_etags(header: str, revisions: set[int]) -> None:
+    assert revisions_to_match(request(("If-Match", header))) == revisions
+
+
+def test_several_if_match_headers_are_one_list() -> None:
+    assert revisions_to_match(request(("If-Match", '"7"'), ("If-Match", '"8"'))) == {7, 8}
+
+
+@pytest.mark.parametrize("header", ["7", "", "x", '"7', "7-0a", 'w/"7"', '"7" "8"', '*, "7"', '"7";q=1'])
+def test_what_is_no_etag_is_no_if_match(header: str) -> None:
     with pytest.raises(Invalid):
-        revision_to_match(request(("If-Match", header)))
+        revisions_to_match(request(("If-Match", header)))
 
 
 def test_if_match_can_be_required_and_a_star_meets_that() -> None:
-    assert revision_to_match(request()) is None
-    assert revision_to_match(request(("If-Match", "*")), required=True) is None
+    assert revisions_to_match(request()) is None
+    assert revisions_to_match(request(("If-Match", "*")), required=True) is None
     with pytest.raises(MatchRequired):
-        revision_to_match(request(), required=True)
+        revisions_to_match(request(), required=True)
 
 
 @pytest.mark.parametrize(

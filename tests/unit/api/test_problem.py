@@ -130,7 +130,7 @@ async def test_an_unsatisfiable_range_tells_the_size() -> None:
 
 
 async def test_a_stale_revision_and_a_lost_race_are_told_apart() -> None:
-    stale, conflict = await answer_to(e.Stale(3, 4)), await answer_to(e.RevisionConflict(uuid4(), 3, 4))
+    stale, conflict = await answer_to(e.Stale({3}, 4)), await answer_to(e.RevisionConflict(uuid4(), 3, 4))
     assert (stale.status_code, conflict.status_code) == (412, 409)
 
 

@@ -96,7 +96,7 @@ async def test_a_key_that_changed_nothing_takes_no_effect_later(house: House):
 
 async def test_an_unknown_track_is_not_found_even_with_a_revision(house: House):
     with pytest.raises(NotFound):
-        await house.issue(described(), if_match=4)
+        await house.issue(described(), if_match=frozenset({4}))
 
 
 async def test_a_refused_command_leaves_nothing(house: House):
@@ -159,14 +159,19 @@ async def test_a_forbidden_command_reads_nothing(house: House):
 
 async def test_the_revision_last_seen_lets_a_command_through(house: House):
     await house.given_a_track()
-    assert (await house.issue(described(), if_match=2)).revision == 3
+    assert (await house.issue(described(), if_match=frozenset({2}))).revision == 3
 
 
-@pytest.mark.parametrize("if_match", [1, 3])
-async def test_another_revision_is_stale(house: House, if_match: int):
+async def test_one_of_several_revisions_lets_a_command_through(house: House):
+    await house.given_a_track()
+    assert (await house.issue(described(), if_match=frozenset({1, 2}))).revision == 3
+
+
+@pytest.mark.parametrize("if_match", [{1}, {3}, {1, 3}, set()])
+async def test_another_revision_is_stale(house: House, if_match: set[int]):
     await house.given_a_track()
     with pytest.raises(Stale) as stale:
-        await house.issue(described(), if_match=if_match)
+        await house.issue(described(), if_match=frozenset(if_match))
     assert (stale.value.expected, stale.value.actual) == (if_match, 2)
     assert len(house.store.log) == 2
 
@@ -175,7 +180,7 @@ async def test_a_race_lost_with_a_revision_given_is_stale_at_once(house: House):
     await house.given_a_track()
     prepare, prepared = house.losing(1)
     with pytest.raises(Stale) as stale:
-        await house.issue(described(), prepare, if_match=2)
+        await house.issue(described(), prepare, if_match=frozenset({2}))
     assert stale.value.actual == 3
     assert len(prepared) == 1
 
@@ -238,8 +243,8 @@ async def test_a_repeated_key_gives_the_first_answer(house: House):
 
 async def test_a_repetition_is_answered_though_its_revision_is_stale_by_now(house: House):
     await house.given_a_track()
-    await house.issue(described(), command_id=KEY, if_match=2)
-    assert (await house.issue(described(), command_id=KEY, if_match=2)).repeated
+    await house.issue(described(), command_id=KEY, if_match=frozenset({2}))
+    assert (await house.issue(described(), command_id=KEY, if_match=frozenset({2}))).repeated
 
 
 async def test_a_repeated_upload_gives_the_first_track_and_the_first_shard(house: House):
@@ -276,9 +281,9 @@ async def test_two_of_one_key_at_once_append_once_and_hear_the_same(house: House
     assert len(house.store.log) == 3
 
 
-@pytest.mark.parametrize("if_match", [None, 2])
+@pytest.mark.parametrize("if_match", [None, frozenset({2})])
 async def test_a_duplicate_that_the_winner_made_impossible_hears_the_winner(
-    house: House, if_match: int | None
+    house: House, if_match: frozenset[int] | None
 ):
     """The first issue archives the track while the second one is loading it."""
     await house.given_a_track()
