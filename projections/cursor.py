@@ -1,32 +1,39 @@
-"""The opaque cursor of a list: where a page ended, in which order, and in which generation of the view."""
+"""The opaque cursor of a list: where a page ended, of which list, and in which generation of the view."""
 
 from __future__ import annotations
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from hashlib import sha256
 
 import msgspec
 
 from domain.errors import Invalid
-from projections.documents import Place
+from projections.documents import Condition, Place
 
 _decode = msgspec.json.Decoder(tuple[int, str, str | float | None, str]).decode
 
 
-def encode_cursor(generation: int, sort: str, place: Place) -> str:
-    """Return the cursor of the page that begins after a place."""
-    content = msgspec.json.encode((generation, sort, place.key, place.id))
+def list_digest(sort: str, where: Sequence[Condition]) -> str:
+    """Return a digest of a list's order and filter: a place in one list is none in another."""
+    return sha256(repr((sort, tuple(where))).encode()).hexdigest()[:16]
+
+
+def encode_cursor(generation: int, digest: str, place: Place) -> str:
+    """Return the cursor of the page that begins after a place; `digest` is that of the list."""
+    content = msgspec.json.encode((generation, digest, place.key, place.id))
     return urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
 def decode_cursor(cursor: str) -> tuple[int, str, Place]:
-    """Return generation, sort and place. Raises Invalid for what no page ever gave."""
+    """Return generation, list digest and place. Raises Invalid for a text that no page gave."""
     try:
         content = urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
-        generation, sort, key, id = _decode(content)
+        generation, digest, key, id = _decode(content)
     except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
         raise Invalid("cursor", "not a cursor of a list: start again without one", "cursor") from error
     # No store can hold a NUL in a text, so no page ever ended at one.
     if "\0" in f"{key}{id}":
         raise Invalid("cursor", "not a cursor of a list: start again without one", "cursor")
-    return generation, sort, Place(key, id)
+    return generation, digest, Place(key, id)

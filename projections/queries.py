@@ -15,7 +15,7 @@ from domain.consistency import decode_token
 from domain.errors import CursorGone, Invalid, ViewBehind
 from domain.log import EventStore
 from projections.age import Ages
-from projections.cursor import decode_cursor, encode_cursor
+from projections.cursor import decode_cursor, encode_cursor, list_digest
 from projections.documents import Condition, DocumentStore, Generation, Place, Sort, Standing
 from projections.progress import Progress
 from projections.status import ViewStatus, view_statuses
@@ -90,7 +90,8 @@ class Views:
         after = None if query.cursor is None else _resumed(query, query.cursor, sort, standing.generation)
         found = await self._store.find(standing.generation, query.where, sort, after, limit + 1)
         page = found[:limit]
-        more = encode_cursor(number, query.sort, page[-1].place) if len(found) > limit else None
+        digest = list_digest(query.sort, query.where)
+        more = encode_cursor(number, digest, page[-1].place) if len(found) > limit else None
         return Page(tuple(_shown(f.body) for f in page), more)
 
     async def count(self, view: str, where: tuple[Condition, ...] = (), wait: Wait = NO_WAIT) -> int:
@@ -128,13 +129,17 @@ class Views:
 
 
 def _resumed(query: Query, cursor: str, sort: Sort, generation: Generation) -> Place:
-    number, cursor_sort, after = decode_cursor(cursor)
+    number, digest, after = decode_cursor(cursor)
     if number != generation.number:
         raise CursorGone(
             f"view {generation.view} was rebuilt since this cursor: start again without a cursor"
         )
-    if cursor_sort != query.sort:
-        raise Invalid("cursor", f"the cursor is of a list sorted by {cursor_sort}", "cursor")
+    if digest != list_digest(query.sort, query.where):
+        raise Invalid(
+            "cursor",
+            "the cursor is of a list with another filter or order: start again without one",
+            "cursor",
+        )
     # A cursor is opaque, not signed: one made by hand must not reach a store that can't compare it.
     if after.key is not None and isinstance(after.key, str) != (sort.kind == "text"):
         raise Invalid("cursor", "not a cursor of this list: start again without one", "cursor")

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from api.rest import models
-from projections.cursor import decode_cursor, encode_cursor
-from projections.documents import Place
+from projections.cursor import decode_cursor, encode_cursor, list_digest
+from projections.documents import Differs, Place
 from tests.e2e.rest.house import SONG, House, ready, until, upload
 
 pytestmark = pytest.mark.anyio
@@ -254,12 +254,19 @@ async def test_a_list_is_read_page_by_page(idle: House) -> None:
         second = (await client.get("/v1/tracks", params={**params, "cursor": first["next_cursor"]})).json()
         seen = [row["title"] for row in first["items"] + second["items"]]
         assert (seen, second["next_cursor"]) == (["Page 0", "Page 1", "Page 2"], None)
-        other = await client.get(
-            "/v1/tracks", params={**params, "sort": "-title", "cursor": first["next_cursor"]}
-        )
-        assert (other.status_code, other.json()["code"]) == (422, "cursor")
+        for other in (
+            {"sort": "-title"},
+            {"tag": "other"},
+            {"q": "page"},
+            {"bpm_min": 100},
+            {"status": "ready"},
+        ):
+            query = {**params, "cursor": first["next_cursor"], **other}
+            answer = await client.get("/v1/tracks", params=query)
+            assert (answer.status_code, answer.json()["code"]) == (422, "cursor"), other
         generation, *_ = decode_cursor(first["next_cursor"])
-        forged = encode_cursor(generation, "bpm", Place("fast", "x"))
+        listed = list_digest("bpm", (Differs("status", "archived"),))
+        forged = encode_cursor(generation, listed, Place("fast", "x"))
         odd = await client.get("/v1/tracks", params={"sort": "bpm", "cursor": forged})
         assert (odd.status_code, odd.json()["code"]) == (422, "cursor")
         wrong = await client.get("/v1/tracks", params={"cursor": "not-one"})
