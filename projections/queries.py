@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from domain.consistency import decode_token
 from domain.errors import CursorGone, Invalid, ViewBehind
 from domain.log import EventStore
 from projections.age import Ages
 from projections.cursor import decode_cursor, encode_cursor, list_digest
-from projections.documents import Condition, DocumentStore, Generation, Place, Sort, Standing
+from projections.documents import Condition, DocumentStore, Generation, Place, Sort, Standing, Stored
 from projections.progress import Progress
 from projections.status import ViewStatus, view_statuses
 from projections.view import Document, View
 
 POLL_S = 0.02
 """How often a waiting query looks by itself, for projectors in other processes."""
+
+PATIENCE_S = 1.0
+"""How long a view may take to show what the log has: a few milliseconds as a rule."""
 
 MAX_LIMIT = 200
 
@@ -68,19 +72,51 @@ class Views:
         self._progress = progress
         self._ages = Ages(store, self._views, events)
 
-    async def get(self, view: str, id: str, wait: Wait = NO_WAIT) -> Document | None:
-        """Return one document or entry, None if there is none.
+    async def get(
+        self,
+        view: str,
+        stream: UUID,
+        wait: Wait = NO_WAIT,
+        *,
+        entry: str | None = None,
+        lacks: Callable[[Document], bool] = lambda document: False,
+    ) -> Document | None:
+        """Return a stream's document, or its entry of this id; None if the log brings none.
 
-        Raises ViewBehind, also when the wait can't come true because the document's stream is parked.
+        A view follows the log, so a document that is missing, or `lacks` something, may be on its way: a view
+        that has not seen the whole stream gets PATIENCE_S for it. Raises ViewBehind after that, and when
+        `wait` can't come true because the document's stream is parked.
         """
-        standing = await self._standing(view, wait)
-        stored = (await self._store.get_many(standing.generation, [id])).get(id)
-        if stored is None:
-            return None
-        if stored.parked and wait.token and wait.timeout_s is not None:
+        generation = (await self._standing(view, wait)).generation
+        id = entry or str(stream)
+        stored = (await self._store.get_many(generation, [id])).get(id)
+        if stored and stored.parked and wait.token and wait.timeout_s is not None:
             wanted = max(decode_token(wait.token).values(), default=0)
             raise ViewBehind(view, wanted, stored.parked.position - 1, [id])
-        return _shown(stored.body) if stored.listed and stored.body is not None else None
+        found = _body(stored)
+        if found is None or lacks(found):
+            found = await self._when_seen(generation, stream, id, lacks)
+        return found and _shown(found)
+
+    async def _when_seen(
+        self, generation: Generation, stream: UUID, id: str, lacks: Callable[[Document], bool]
+    ) -> Document | None:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            moved = self._progress.next(generation.view)
+            # Before the document itself: what the view has seen by now, the next look finds.
+            folded = (await self._store.get_many(generation, [str(stream)])).get(str(stream)) or Stored(id)
+            found = _body((await self._store.get_many(generation, [id])).get(id))
+            if found is not None and not lacks(found):
+                return found
+            unseen = await self._events.read_stream(stream, folded.seen, limit=1)
+            if not unseen or unseen[0].category not in self._views[generation.view].categories:
+                return found
+            left = deadline - time.monotonic()
+            if folded.parked or left <= 0:
+                wanted = unseen[0].position
+                raise ViewBehind(generation.view, wanted, wanted - 1, [str(stream)] if folded.parked else ())
+            await asyncio.wait([moved], timeout=min(left, POLL_S))
 
     async def find(self, view: str, query: Query, wait: Wait = NO_WAIT) -> Page:
         """Return a page. Raises ViewBehind, Invalid, and CursorGone when the view was rebuilt in between."""
@@ -154,6 +190,10 @@ def _behind(standing: Standing | None, wanted: dict[str, int]) -> tuple[int, int
         if wanted.get(shard, 0) > reached:
             return wanted[shard], reached
     return None
+
+
+def _body(stored: Stored | None) -> Document | None:
+    return stored.body if stored and stored.listed else None
 
 
 def _shown(body: Document) -> Document:

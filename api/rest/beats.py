@@ -54,7 +54,7 @@ async def get_beats(request: Request, track_id: UUID, version: Version | None = 
     if version is not None:
         entry = await version_entry(request, track_id, version)
         return _beats(request, entry, entry["revision"], IMMUTABLE, 0.0)
-    track = await track_document(request, track_id, "track_list")
+    track = await track_document(request, track_id, "track_list", lambda track: track["version"] is None)
     if track["version"] is None:
         raise NotFound("the track has no version yet: wait for its first analysis")
     entry = await version_entry(request, track_id, track["version"])
@@ -67,7 +67,8 @@ async def version_entry(
     request: Request, track_id: UUID, version: int, view: str = "genesis_maps"
 ) -> Document:
     """Return what a view keeps of a version. Raises NotFound, ViewBehind."""
-    entry = await services_of(request).views.get(view, f"{track_id}:{version}", wait_of(request))
+    id = f"{track_id}:{version}"
+    entry = await services_of(request).views.get(view, track_id, wait_of(request), entry=id)
     if entry is None:
         raise NotFound(f"there is no version {version} of a track {track_id}")
     return entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -99,9 +100,17 @@ async def get_track(request: Request, track_id: UUID) -> Response:
     return representation(request, body, document["revision"], age_s=age_s)
 
 
-async def track_document(request: Request, track_id: UUID, view: str = "track_detail") -> Document:
-    """Return a track's document. Raises NotFound, ViewBehind."""
-    document = await services_of(request).views.get(view, str(track_id), wait_of(request))
+async def track_document(
+    request: Request,
+    track_id: UUID,
+    view: str = "track_detail",
+    lacks: Callable[[Document], bool] = lambda document: False,
+) -> Document:
+    """Return a track's document; a view that is behind gets a moment to bring what it `lacks`.
+
+    Raises NotFound, ViewBehind.
+    """
+    document = await services_of(request).views.get(view, track_id, wait_of(request), lacks=lacks)
     if document is None:
         raise NotFound(f"there is no track {track_id}")
     return document

@@ -57,12 +57,16 @@ async def list_versions(request: Request, track_id: UUID) -> Response:
 )
 async def get_version(request: Request, track_id: UUID, number: Number) -> Response:
     """Show one version: why it was made, by whom, its figures and its files."""
-    document = await track_document(request, track_id)
-    found = next((version for version in document["versions"] if version["number"] == number), None)
+    document = await track_document(request, track_id, lacks=lambda track: _version(track, number) is None)
+    found = _version(document, number)
     if found is None:
         raise NotFound(f"the track has no version {number}")
     names = await _makers(request, document)
     return representation(request, msgspec.json.encode(named(found, names)), found["revision"])
+
+
+def _version(document: Document, number: int) -> dict[str, Any] | None:
+    return next((version for version in document["versions"] if version["number"] == number), None)
 
 
 async def _makers(request: Request, document: Document) -> dict[str, str]:

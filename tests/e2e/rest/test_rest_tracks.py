@@ -42,6 +42,29 @@ async def test_a_job_is_there_as_soon_as_its_upload_was_answered(producer: httpx
     assert str(shape.track_id) == answer["track_id"]
 
 
+async def test_what_was_accepted_is_there_at_once(producer: httpx2.AsyncClient) -> None:
+    """The Location of a 202, and each resource of a new version: a view that is behind is no 404."""
+    for _ in range(5):
+        accepted = await upload(producer)
+        assert (await producer.get(f"/v1/tracks/{accepted['track_id']}")).status_code == 200
+    track_id = accepted["track_id"]
+    await ready(producer, track_id)
+    path, edits = f"/v1/tracks/{track_id}", ("double", "halve") * 5
+    kinds = (
+        "versions/{}",
+        "versions/{}/manifest",
+        "beats?version={}",
+        "versions/{}/genesis-map",
+        "versions/{}/peaks",
+    )
+    for version, edit in enumerate(edits, 2):
+        put = await producer.put(f"{path}/beat-override", json={"edit": edit}, headers={"If-Match": "*"})
+        assert put.json()["version"] == version
+        kind = kinds[version % len(kinds)].format(version)
+        assert (await producer.get(f"{path}/{kind}")).status_code == 200, kind
+    assert (await producer.get(f"{path}/versions/{version + 1}")).status_code == 404
+
+
 async def test_the_grid_comes_as_json_and_as_doubles(producer: httpx2.AsyncClient, song: str) -> None:
     path = f"/v1/tracks/{song}/beats"
     grid = await producer.get(path)
