@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
 
 import pydantic
 from fastapi import FastAPI
@@ -20,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from api import refusals as r
+from api.validation import FieldError, field_errors
 from domain import errors as e
 
 MEDIA_TYPE = "application/problem+json"
@@ -45,6 +45,7 @@ STATUS: Mapping[type[e.LedgerError], int] = {
     r.MatchRequired: 428,
     r.BodyTooLarge: 413,
     r.UnsupportedMediaType: 415,
+    r.UnsupportedEncoding: 415,
     r.MalformedMultipart: 400,
     r.RangeNotSatisfiable: 416,
     r.StorageFull: 503,
@@ -65,19 +66,8 @@ HTTP_CODES: Mapping[int, tuple[str, str]] = {
 MAX_ERRORS = 50
 """A grid can have 20,000 wrong beats; fifty are enough to see what is wrong with them."""
 
-UNION_TAG = "edit:"
-"""Begins the tags by which bodies tell a union's members apart; no client ever sent one, so none is told."""
-
 INVALID_REQUEST = "invalid_request"
 INTERNAL = "internal"
-
-
-class FieldError(pydantic.BaseModel):
-    """What is wrong with one part of the request."""
-
-    path: str
-    message: str
-    code: str | None = None
 
 
 class Problem(pydantic.BaseModel):
@@ -132,26 +122,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
 
 
-def field_path(location: Sequence[str | int]) -> str:
-    """Return a pydantic location as a path such as `beats_ms[3]`; `body` goes without saying.
-
-    Query parameters and headers keep the word that tells where they stand: `query.limit`.
-    """
-    parts = location[1:] if len(location) > 1 and location[0] in ("body", "path") else location
-    if len(parts) > 1 and str(parts[0]).startswith(UNION_TAG):
-        parts = parts[1:]
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
-    return text.removeprefix(".")
-
-
-def field_errors(errors: Sequence[Any]) -> list[FieldError]:
-    """Return pydantic's errors without the input they echo, which may be long or secret."""
-    return [
-        FieldError(path=field_path(error["loc"]), message=error["msg"], code=error["type"])
-        for error in errors
-    ]
-
-
 def _trace_id(request: Request) -> str:
     trace_id: str = request.state.trace.trace_id
     return trace_id
@@ -183,6 +153,8 @@ def _headers(error: e.LedgerError) -> dict[str, str]:
     if isinstance(error, r.Unauthenticated):
         invalid = ' error="invalid_token"' if isinstance(error, r.TokenExpired | r.TokenUnknown) else ""
         headers["WWW-Authenticate"] = f'Bearer realm="beatledger"{"," if invalid else ""}{invalid}'
+    if isinstance(error, r.UnsupportedEncoding):
+        headers["Accept-Encoding"] = "identity"
     if isinstance(error, r.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size}"
     return headers
@@ -190,6 +162,8 @@ def _headers(error: e.LedgerError) -> dict[str, str]:
 
 async def _invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    if any(found["type"] == "json_invalid" for found in error.errors()):
+        return problem(400, *HTTP_CODES[400], _trace_id(request))
     errors = field_errors(error.errors())
     detail = "; ".join(f"{f.path}: {f.message}" for f in errors[:3])
     more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""

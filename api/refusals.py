@@ -47,6 +47,13 @@ class UnsupportedMediaType(LedgerError):
     code = "unsupported_media_type"
 
 
+class UnsupportedEncoding(UnsupportedMediaType):
+    """The body has a Content-Encoding, which no route here reads."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(f"the body is encoded as {encoding!r}: send it without Content-Encoding")
+
+
 class MalformedMultipart(LedgerError):
     """The multipart body breaks off or breaks its own rules."""
 

@@ -23,25 +23,26 @@ _JOINERS = "\u200c\u200d"
 """Persian, Hindi and family emoji are written with them."""
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return the text. Raises ValueError for one that hides something or shows nothing."""
     # The database cannot show a NUL as jsonb; what turns or hides text makes two names look the same.
     if any(unicodedata.category(c) in _HIDDEN and c not in _JOINERS for c in text):
-        raise ValueError("control and invisible formatting characters are not allowed")
+        raise ValueError("must not contain control or invisible characters")
     if text and not any(unicodedata.category(c)[0] in "LNPS" for c in text):
-        raise ValueError("at least one visible character is needed")
+        raise ValueError("must contain a visible character")
     return text
 
 
 Line = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), AfterValidator(_printable)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), AfterValidator(printable)
 ]
 """One line of text, 1 to 255 characters."""
 
 OptionalLine = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=255), AfterValidator(_printable)
+    str, StringConstraints(strip_whitespace=True, max_length=255), AfterValidator(printable)
 ]
 """One line of text, at most 255 characters, possibly empty."""
 
 Tag = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(_printable)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(printable)
 ]

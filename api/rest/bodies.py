@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
-from api.problem import UNION_TAG
+from api.validation import UNION_TAG
 from domain.command import Line, OptionalLine
 from domain.track.commands import BpmHint, Note, Priority, Tags
 from domain.track.edits import ExplicitBeats, Offset, Reshape, Stretch

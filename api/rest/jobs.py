@@ -27,7 +27,7 @@ from domain.track.commands import CancelAnalysis, RequeueAnalysis
 
 router = guarded("jobs")
 
-JOB = "/v1/jobs/{job_id}"
+JOB = "/v1/jobs/{job_id:segment}"
 PATIENCE_S = 1.0
 """How long an unknown job may still be on its way into the queue."""
 

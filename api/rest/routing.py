@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from api import problem
 from api.security.guard import GuardedRoute
@@ -16,7 +17,16 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     }
 }
 
-TRACK = "/v1/tracks/{track_id}"
+
+class _Segment(StringConvertor):
+    """A path segment without a colon: `/v1/jobs/{id}:cancel` is another address than `/v1/jobs/{id}`."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("segment", _Segment())
+
+TRACK = "/v1/tracks/{track_id:segment}"
 
 
 def guarded(*tags: str) -> APIRouter:

@@ -31,7 +31,7 @@ _Version = Annotated[str, Path(examples=[map_document.SCHEMA_VERSION])]
 
 
 @router.get(
-    "/v1/schemas/{name}/{version}",
+    "/v1/schemas/{name:segment}/{version:segment}",
     response_class=Response,
     openapi_extra=takes(*READ),
     responses={

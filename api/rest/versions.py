@@ -50,7 +50,7 @@ async def list_versions(request: Request, track_id: UUID) -> Response:
 
 
 @router.get(
-    TRACK + "/versions/{number}",
+    TRACK + "/versions/{number:segment}",
     response_model=VersionShape,
     dependencies=[Depends(reader)],
     openapi_extra=takes(*VIEW),
@@ -83,7 +83,7 @@ def _file(*media_types: str) -> dict[int | str, dict[str, Any]]:
 
 
 @router.get(
-    TRACK + "/versions/{number}/peaks",
+    TRACK + "/versions/{number:segment}/peaks",
     response_class=Response,
     dependencies=[Depends(reader)],
     openapi_extra=takes(*VIEW),
@@ -101,7 +101,7 @@ async def get_peaks(request: Request, track_id: UUID, number: Number) -> Respons
 
 
 @router.get(
-    TRACK + "/versions/{number}/{artefact}",
+    TRACK + "/versions/{number:segment}/{artefact:segment}",
     response_class=Response,
     dependencies=[Depends(reader)],
     openapi_extra=takes(*VIEW),

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
-from api.refusals import Unauthenticated, UnsupportedMediaType
+from api.refusals import Unauthenticated, UnsupportedEncoding, UnsupportedMediaType
 from api.security.principal import AUDITORS, PRODUCERS, READERS, PersonRole, Principal
 from api.security.tokens import TokenVerifier
 from domain.errors import Forbidden
@@ -68,6 +68,7 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             authenticator: Authenticator = request.app.state.authenticator
             request.state.principal = await authenticator.authenticate(request)
+            _check_encoding(request)
             if self.body_field is not None:
                 _check_json(request)
                 request = Request(request.scope, limited(request.receive, MAX_JSON_BYTES))
@@ -76,12 +77,21 @@ class GuardedRoute(APIRoute):
         return guarded
 
 
+def _has_body(request: Request) -> bool:
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+
+
+def _check_encoding(request: Request) -> None:
+    """Raise UnsupportedEncoding for a body that was compressed: its size says nothing of its content's."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "") and _has_body(request):
+        raise UnsupportedEncoding(encoding)
+
+
 def _check_json(request: Request) -> None:
     """Raise UnsupportedMediaType for a body of another type: FastAPI would take it for a wrong JSON text."""
-    sent = request.headers
-    empty = sent.get("content-length", "0") == "0" and "transfer-encoding" not in sent
-    media_type = sent.get("content-type", "").partition(";")[0].strip().lower()
-    if not empty and not _JSON.fullmatch(media_type):
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if _has_body(request) and not _JSON.fullmatch(media_type):
         raise UnsupportedMediaType("send Content-Type: application/json, and JSON as the body")
 
 

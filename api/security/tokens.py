@@ -6,7 +6,7 @@ import hmac
 import time
 from collections.abc import Callable, Collection
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -16,19 +16,30 @@ from joserfc.jwk import OctKey
 
 from api.refusals import TokenExpired, TokenUnknown
 from api.security.principal import PersonRole, Principal
+from domain.command import printable
 from domain.known_types import known
 
 ALGORITHM = "HS256"
 MIN_SECRET_BYTES = 32
 MAX_TOKEN_CHARACTERS = 4096
 
+ISSUER = "beatledger"
+AUDIENCE = "beatledger"
+CLOCKS_APART_S = 60
+"""How far the clock of the process that minted a token may be ahead of ours."""
+
 
 class _Claims(msgspec.Struct, frozen=True):
+    """The claims of a token. Those that older tokens lack have the values that these tokens meant."""
+
     sub: UUID
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
     roles: Annotated[list[PersonRole], msgspec.Meta(min_length=1)]
     iat: int
     exp: int
+    nbf: float = 0
+    iss: Literal["beatledger"] = ISSUER
+    aud: str | list[str] = AUDIENCE
 
 
 known(_Claims)
@@ -55,11 +66,16 @@ def mint(
     ttl: timedelta,
     clock: Callable[[], float] = time.time,
 ) -> str:
-    """Return an access token of these roles. Raises ValueError for a short secret, no name or no role."""
+    """Return an access token of these roles. Raises ValueError for a short secret, a bad name or no role."""
     now = int(clock())
     if not roles or not 1 <= len(name) <= 255:
         raise ValueError("a token needs a name of 1 to 255 characters and a role")
-    claims = _Claims(account_id(secret, name), name, sorted(set(roles)), now, now + int(ttl.total_seconds()))
+    try:
+        printable(name)
+    except ValueError as error:
+        raise ValueError(f"the name {error}") from error
+    end = now + int(ttl.total_seconds())
+    claims = _Claims(account_id(secret, name), name, sorted(set(roles)), iat=now, exp=end, nbf=now)
     return jwt.encode({"alg": ALGORITHM}, msgspec.to_builtins(claims), _key(secret), algorithms=[ALGORITHM])
 
 
@@ -77,8 +93,14 @@ class TokenVerifier:
         try:
             decoded = jwt.decode(token, self._key, algorithms=[ALGORITHM])
             claims = msgspec.convert(decoded.claims, _Claims)
+            # The accounts table can't hold every text that JSON can.
+            printable(claims.name)
         except (JoseError, ValueError, TypeError) as error:
             raise _not_ours() from error
+        if AUDIENCE not in ([claims.aud] if isinstance(claims.aud, str) else claims.aud):
+            raise TokenUnknown("the access token is for another service: its `aud` does not name this one")
+        if self._clock() + CLOCKS_APART_S < claims.nbf:
+            raise TokenUnknown("the access token is not valid yet: compare the clocks of the two machines")
         if self._clock() >= claims.exp:
             raise TokenExpired("the access token has expired: get a new one")
         return Principal(claims.sub, claims.name, frozenset(claims.roles))

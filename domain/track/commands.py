@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from domain.command import Command, Line, OptionalLine, Role, Tag
 from domain.track.edits import Beats, Edit
@@ -20,10 +20,17 @@ from domain.track.events import Artefact, Engine, Metrics, Preset
 PRODUCERS: frozenset[Role] = frozenset({"producer", "admin"})
 WORKERS: frozenset[Role] = frozenset({"service"})
 
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain a NUL character")
+    return text
+
+
 Tags = Annotated[tuple[Tag, ...], Field(max_length=10)]
 Priority = Annotated[int, Field(ge=0, le=10)]
 BpmHint = Annotated[float, Field(ge=20, le=400, allow_inf_nan=False)]
-Note = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
+Note = Annotated[str, Field(max_length=2000), AfterValidator(_storable)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

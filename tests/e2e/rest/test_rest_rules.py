@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +13,8 @@ from uuid import UUID
 import httpx2
 import psycopg
 import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
 
 from adapters.postgres.accounts import PostgresAccounts
 from api.application import create_api
@@ -321,6 +324,42 @@ async def test_a_wrong_method_names_the_right_ones(idle: House) -> None:
         shared = await client.delete("/v1/tracks")
         assert shared.headers["allow"] == "GET, HEAD, POST"
         assert (await client.request("HEAD", f"{TRACK}/beat-override")).headers["allow"] == "PUT, DELETE"
+
+
+@pytest.mark.parametrize(
+    "path", [f"{TRACK}:archive", f"/v1/jobs/{UNKNOWN}:cancel", f"/v1/jobs/{UNKNOWN}:requeue"]
+)
+async def test_a_command_is_posted_and_not_read(idle: House, path: str) -> None:
+    """It is no resource with an odd id."""
+    async with idle.client("producer") as client:
+        for method in ("GET", "PUT", "PATCH", "DELETE"):
+            wrong = await client.request(method, path, json={} if method != "GET" else None)
+            assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed"), method
+            assert wrong.headers["allow"] == "POST"
+        unknown = await client.post(path.rpartition(":")[0] + ":explode")
+        assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
+
+
+async def test_a_compressed_body_is_told_to_come_uncompressed(idle: House) -> None:
+    json = gzip.compress(b'{"title": "x"}')
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json", "If-Match": "*"}
+    async with idle.client("producer") as client:
+        for method, path in (("PATCH", TRACK), ("POST", "/v1/tracks"), ("POST", f"{TRACK}/reference")):
+            refused = await client.request(method, path, content=json, headers=headers)
+            assert (refused.status_code, refused.json()["code"]) == (415, "unsupported_media_type"), path
+            assert refused.headers["accept-encoding"] == "identity"
+        plain = {**headers, "Content-Encoding": "identity"}
+        assert (await client.patch(TRACK, json={"title": "x"}, headers=plain)).status_code == 404
+        assert (await client.get("/v1/tracks", headers={"Content-Encoding": "gzip"})).status_code == 200
+
+
+async def test_a_signed_name_that_no_table_can_hold_is_refused(idle: House) -> None:
+    claims = {"sub": UNKNOWN, "name": "Ada\0", "roles": ["viewer"], "iat": 0, "exp": 2**33}
+    key = OctKey.import_key(idle.ports.secret.encode())
+    token = jwt.encode({"alg": "HS256"}, claims, key, algorithms=["HS256"])
+    async with idle.client() as client:
+        response = await client.get("/v1/tracks", headers={"Authorization": f"Bearer {token}"})
+        assert (response.status_code, response.json()["code"]) == (401, "unauthenticated")
 
 
 async def test_head_is_get_without_the_body(working: House, song: str) -> None:
