@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import Any, NoReturn
 
 from fastapi import FastAPI, Request
-from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from api import problem
+from api.description import describe
 from api.head import HeadMiddleware
 from api.pages import routes as pages
 from api.refusals import NotReady
@@ -82,6 +84,12 @@ def openapi() -> dict[str, Any]:
     return _application([]).openapi()
 
 
+def response_models() -> dict[str, Any]:
+    """Return the models of answers by the name of their operation."""
+    routes = (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute))
+    return {route.name: route.response_model for route in routes if route.response_model is not None}
+
+
 def _application(middleware: list[Middleware]) -> FastAPI:
     app = FastAPI(
         title="beatledger",
@@ -98,7 +106,7 @@ def _application(middleware: list[Middleware]) -> FastAPI:
     problem.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    app.openapi = lambda: _described(app)
+    app.openapi = cache(partial(describe, app))
     return app
 
 
@@ -106,22 +114,6 @@ def _bare() -> FastAPI:
     app = FastAPI(openapi_url=None, redirect_slashes=False, middleware=[Middleware(TraceMiddleware)])
     problem.install(app)
     return app
-
-
-def _described(app: FastAPI) -> dict[str, Any]:
-    if app.openapi_schema is None:
-        schema = get_openapi(
-            title=app.title,
-            version=app.version,
-            description=app.description,
-            license_info=app.license_info,
-            routes=app.routes,
-        )
-        shape = problem.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        parts = shape.pop("$defs", {})
-        schema["components"]["schemas"] |= {"Problem": shape, **parts}
-        app.openapi_schema = schema
-    return app.openapi_schema
 
 
 def _middleware(cors_origins: tuple[str, ...]) -> list[Middleware]:

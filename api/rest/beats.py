@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from fastapi import Depends, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from api.answers import command_answer
@@ -18,9 +18,10 @@ from api.conditional import representation
 from api.negotiation import preferred
 from api.refusals import BodyTooLarge
 from api.rest.bodies import BeatOverride
-from api.rest.headers import KEY, MATCH, MATCH_REQUIRED, VIEW, takes
+from api.rest.headers import VIEW
 from api.rest.models import BeatsShape, VersionAccepted
 from api.rest.multipart import FILE, MultipartForm
+from api.rest.operations import MULTIPART_REFUSALS, command, query
 from api.rest.routing import TRACK, guarded
 from api.rest.tracks import age_of, track_document
 from api.security.guard import producer, reader
@@ -34,6 +35,21 @@ router = guarded("beats")
 
 JSON = "application/json"
 BINARY = "application/octet-stream"
+BYTES = {"type": "string", "format": "binary"}
+
+CORRECTED = {409: ["no_version", "track_archived"]}
+GRID_RULES = ["beat_count", "beat_outside", "beat_interval"]
+EDIT_RULES = [*GRID_RULES, "downbeat_off_grid", "downbeat_order", "anchor_index", "anchor_order"]
+REFERENCE_RULES = [
+    *GRID_RULES,
+    "field_unknown",
+    "reference_line",
+    "reference_not_text",
+    "reference_jams",
+    "reference_midi",
+    "reference_too_long",
+]
+
 IMMUTABLE = "private, max-age=31536000, immutable"
 
 Version = Annotated[int, Query(ge=1, le=2**31)]
@@ -42,9 +58,7 @@ Version = Annotated[int, Query(ge=1, le=2**31)]
 @router.get(
     TRACK + "/beats",
     response_model=BeatsShape,
-    dependencies=[Depends(reader)],
-    openapi_extra=takes(*VIEW),
-    responses={200: {"content": {BINARY: {"schema": {"type": "string", "format": "binary"}}}}},
+    **query(reader, *VIEW, answers={200: {"content": {BINARY: {"schema": BYTES}}}}),
 )
 async def get_beats(request: Request, track_id: UUID, version: Version | None = None) -> Response:
     """Read a version's grid, the current one's if none is named.
@@ -106,8 +120,7 @@ def packed(beats_ms: Sequence[float]) -> bytes:
 @router.put(
     TRACK + "/beat-override",
     response_model=VersionAccepted,
-    dependencies=[Depends(producer)],
-    openapi_extra=takes(MATCH_REQUIRED, KEY),
+    **command(producer, CORRECTED, {422: EDIT_RULES}, must_match=True),
 )
 async def override_beats(request: Request, track_id: UUID, body: BeatOverride) -> Response:
     """Correct the current grid: with beats of your own, or an edit of what is there. Needs If-Match."""
@@ -121,8 +134,7 @@ async def override_beats(request: Request, track_id: UUID, body: BeatOverride) -
 @router.delete(
     TRACK + "/beat-override",
     response_model=VersionAccepted,
-    dependencies=[Depends(producer)],
-    openapi_extra=takes(MATCH, KEY),
+    **command(producer, CORRECTED, {409: ["no_override"]}),
 )
 async def revert_beats(request: Request, track_id: UUID) -> Response:
     """Take the correction back: the latest analysis is current again. Honours If-Match."""
@@ -153,8 +165,7 @@ _REFERENCE_FORM: dict[str, Any] = {
 @router.post(
     TRACK + "/reference",
     response_model=VersionAccepted,
-    dependencies=[Depends(producer)],
-    openapi_extra=takes(MATCH, KEY, requestBody=_REFERENCE_FORM),
+    **command(producer, MULTIPART_REFUSALS, CORRECTED, {422: REFERENCE_RULES}, requestBody=_REFERENCE_FORM),
 )
 async def give_reference(request: Request, track_id: UUID) -> Response:
     """Give the true beats: a new version is scored against them.

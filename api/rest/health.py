@@ -9,10 +9,9 @@ from fastapi import APIRouter, Request
 
 from api.refusals import NotReady
 from api.rest.models import Health
-from api.rest.routing import PROBLEMS
 from domain.errors import LedgerError
 
-router = APIRouter(tags=["health"], responses=PROBLEMS)
+router = APIRouter(tags=["health"])
 
 CHECK_S = 2.0
 

@@ -10,15 +10,15 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from fastapi import Depends, Query, Request
+from fastapi import Query, Request
 from pydantic import AwareDatetime, BeforeValidator
 from starlette.responses import Response, StreamingResponse
 
 from api.conditional import representation
 from api.names import names_of
 from api.negotiation import preferred
-from api.rest.headers import READ, takes
 from api.rest.models import DiffShape, EventPage, StateShape
+from api.rest.operations import query
 from api.rest.routing import TRACK, guarded
 from api.security.guard import auditor, reader
 from api.services import services_of
@@ -54,9 +54,7 @@ def _rfc_3339(text: object) -> str:
 Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339)]
 
 
-@router.get(
-    TRACK + "/history", response_model=EventPage, dependencies=[Depends(reader)], openapi_extra=takes(*READ)
-)
+@router.get(TRACK + "/history", response_model=EventPage, **query(reader))
 async def track_history(request: Request, track_id: UUID, after: After = 0, limit: Limit = 100) -> Response:
     """List every event of a track: who, when, in which context, and what. `after` is a revision."""
     events = await track_events(services_of(request).events, track_id, after, limit + 1)
@@ -67,7 +65,7 @@ async def track_history(request: Request, track_id: UUID, after: After = 0, limi
 
 
 @router.get(
-    TRACK + "/state", response_model=StateShape, dependencies=[Depends(reader)], openapi_extra=takes(*READ)
+    TRACK + "/state", response_model=StateShape, **query(reader, refuses={422: ["one_of", "time_ahead"]})
 )
 async def track_state(
     request: Request, track_id: UUID, revision: Revision | None = None, at: Time | None = None
@@ -95,9 +93,7 @@ async def track_state(
     return representation(request, body, then.revision)
 
 
-@router.get(
-    TRACK + "/diff", response_model=DiffShape, dependencies=[Depends(reader)], openapi_extra=takes(*READ)
-)
+@router.get(TRACK + "/diff", response_model=DiffShape, **query(reader))
 async def diff_track(
     request: Request,
     track_id: UUID,
@@ -139,9 +135,7 @@ class EventFilter:
 @router.get(
     "/v1/events",
     response_model=EventPage,
-    dependencies=[Depends(auditor)],
-    openapi_extra=takes(*READ),
-    responses={200: {"content": {NDJSON: {"schema": {"type": "string"}}}}},
+    **query(auditor, answers={200: {"content": {NDJSON: {"schema": {"type": "string"}}}}}),
 )
 async def list_events(
     request: Request,
@@ -161,12 +155,13 @@ async def list_events(
     store = services_of(request).events
     if preferred(request, "application/json", NDJSON) == NDJSON:
         lines = _lines(store, wanted, after, limit, await store.head())
-        return StreamingResponse(lines, media_type=NDJSON, headers={"Cache-Control": "no-store"})
+        headers = {"Cache-Control": "no-store", "Vary": "Authorization, Accept"}
+        return StreamingResponse(lines, media_type=NDJSON, headers=headers)
     limit = limit or 100
     events = await wanted.read(store, after, limit + 1)
     page = events[:limit]
     body = await _page(request, page, page[-1].position if len(events) > limit else None)
-    return representation(request, body)
+    return representation(request, body, vary="Authorization, Accept")
 
 
 async def _page(request: Request, events: Sequence[Recorded], next_after: int | None) -> bytes:

@@ -8,14 +8,15 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from fastapi import Depends, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from api.answers import command_answer
 from api.circumstances import issue_of, wait_of
 from api.conditional import representation
-from api.rest.headers import KEY, MATCH, READ, takes
+from api.rest.headers import PREFER
 from api.rest.models import JobAccepted, JobList, JobShape, Moved
+from api.rest.operations import command, query
 from api.rest.routing import guarded
 from api.security.guard import producer, reader
 from api.services import services_of
@@ -28,6 +29,7 @@ from domain.track.commands import CancelAnalysis, RequeueAnalysis
 router = guarded("jobs")
 
 JOB = "/v1/jobs/{job_id:segment}"
+ENDED = {409: ["track_archived", "job_superseded"]}
 PATIENCE_S = 1.0
 """How long an unknown job may still be on its way into the queue."""
 
@@ -41,7 +43,7 @@ _FIRST_POLL_S = 0.02
 _LAST_POLL_S = 0.2
 
 
-@router.get("/v1/jobs", response_model=JobList, dependencies=[Depends(reader)], openapi_extra=takes(*READ))
+@router.get("/v1/jobs", response_model=JobList, **query(reader))
 async def list_jobs(
     request: Request,
     status: Annotated[list[JobStatus] | None, Query()] = None,
@@ -53,15 +55,13 @@ async def list_jobs(
     return representation(request, msgspec.json.encode({"items": jobs}))
 
 
-@router.get(JOB, response_model=JobShape, dependencies=[Depends(reader)], openapi_extra=takes(*READ))
+@router.get(JOB, response_model=JobShape, **query(reader, PREFER))
 async def get_job(request: Request, job_id: UUID) -> Response:
     """Show a job with its live percentage."""
     return representation(request, msgspec.json.encode(await _job(request, job_id)))
 
 
-@router.post(
-    JOB + ":cancel", response_model=Moved, dependencies=[Depends(producer)], openapi_extra=takes(MATCH, KEY)
-)
+@router.post(JOB + ":cancel", response_model=Moved, **command(producer, ENDED, {409: ["job_ended"]}))
 async def cancel_job(request: Request, job_id: UUID) -> Response:
     """End a job that has not ended."""
     job = await _job(request, job_id)
@@ -71,10 +71,8 @@ async def cancel_job(request: Request, job_id: UUID) -> Response:
 
 @router.post(
     JOB + ":requeue",
-    status_code=202,
     response_model=JobAccepted,
-    dependencies=[Depends(producer)],
-    openapi_extra=takes(MATCH, KEY),
+    **command(producer, ENDED, {409: ["job_not_dead", "analysis_running"]}, status=202, located=True),
 )
 async def requeue_job(request: Request, job_id: UUID) -> Response:
     """Give a dead or cancelled job another life, as a new job."""

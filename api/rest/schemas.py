@@ -12,11 +12,10 @@ from starlette.responses import Response
 
 from analysis import graph_document, map_document
 from api.conditional import known_to_client
-from api.rest.headers import READ, takes
-from api.rest.routing import PROBLEMS
+from api.rest.operations import query
 from domain.errors import NotFound
 
-router = APIRouter(tags=["schemas"], responses=PROBLEMS)
+router = APIRouter(tags=["schemas"])
 
 SCHEMAS: Mapping[tuple[str, str], Callable[[], bytes]] = {
     ("genesis-map", map_document.SCHEMA_VERSION): map_document.json_schema,
@@ -33,11 +32,8 @@ _Version = Annotated[str, Path(examples=[map_document.SCHEMA_VERSION])]
 @router.get(
     "/v1/schemas/{name:segment}/{version:segment}",
     response_class=Response,
-    openapi_extra=takes(*READ),
-    responses={
-        200: {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}, "description": "The JSON Schema"},
-        304: {"description": "The client has it"},
-    },
+    **query(None, answers={200: {"content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}}),
+    response_description="The JSON Schema.",
 )
 async def get_schema(request: Request, name: _Name, version: _Version) -> Response:
     """Read the JSON Schema of `genesis-map` or `graph-template`. Needs no token."""

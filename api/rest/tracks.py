@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from fastapi import Depends, Query, Request
+from fastapi import Query, Request
 from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
@@ -16,8 +16,9 @@ from api.circumstances import issue_of, wait_of
 from api.conditional import representation
 from api.names import names_of
 from api.rest.bodies import AnalysisRequest, ArchiveRequest, TrackPatch
-from api.rest.headers import KEY, MATCH, MATCH_REQUIRED, VIEW, takes
+from api.rest.headers import VIEW
 from api.rest.models import JobAccepted, Moved, TrackDetail, TrackPage, TrackStatus
+from api.rest.operations import command, query
 from api.rest.routing import TRACK, guarded
 from api.security.guard import Accounts, producer, reader
 from api.services import services_of
@@ -68,7 +69,9 @@ class TrackFilter(msgspec.Struct, frozen=True):
 
 
 @router.get(
-    "/v1/tracks", response_model=TrackPage, dependencies=[Depends(reader)], openapi_extra=takes(*VIEW)
+    "/v1/tracks",
+    response_model=TrackPage,
+    **query(reader, *VIEW, refuses={410: ["cursor_gone"], 422: ["cursor"]}),
 )
 async def list_tracks(
     request: Request,
@@ -91,7 +94,7 @@ async def list_tracks(
     return representation(request, msgspec.json.encode(page), age_s=await age_of(request, "track_list"))
 
 
-@router.get(TRACK, response_model=TrackDetail, dependencies=[Depends(reader)], openapi_extra=takes(*VIEW))
+@router.get(TRACK, response_model=TrackDetail, **query(reader, *VIEW))
 async def get_track(request: Request, track_id: UUID) -> Response:
     """Show one track with its versions, its latest job and its figures."""
     document = await track_document(request, track_id)
@@ -144,7 +147,9 @@ def named(version: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
 
 
 @router.patch(
-    TRACK, response_model=Moved, dependencies=[Depends(producer)], openapi_extra=takes(MATCH_REQUIRED, KEY)
+    TRACK,
+    response_model=Moved,
+    **command(producer, {409: ["track_archived"], 422: ["title_required"]}, must_match=True),
 )
 async def describe_track(request: Request, track_id: UUID, body: TrackPatch) -> Response:
     """Change title, artist or tags. Needs If-Match."""
@@ -160,12 +165,7 @@ async def describe_track(request: Request, track_id: UUID, body: TrackPatch) -> 
     return command_answer(await services_of(request).pipeline.execute(command, issue))
 
 
-@router.post(
-    TRACK + ":archive",
-    response_model=Moved,
-    dependencies=[Depends(producer)],
-    openapi_extra=takes(MATCH, KEY),
-)
+@router.post(TRACK + ":archive", response_model=Moved, **command(producer, {409: ["track_archived"]}))
 async def archive_track(request: Request, track_id: UUID, body: ArchiveRequest | None = None) -> Response:
     """Take a track out of the lists for good; its history stays. Honours If-Match."""
     command = ArchiveTrack(track_id=track_id, reason=body.reason if body else None)
@@ -174,10 +174,8 @@ async def archive_track(request: Request, track_id: UUID, body: ArchiveRequest |
 
 @router.post(
     TRACK + "/analyses",
-    status_code=202,
     response_model=JobAccepted,
-    dependencies=[Depends(producer)],
-    openapi_extra=takes(MATCH, KEY),
+    **command(producer, {409: ["track_archived", "analysis_running"]}, status=202, located=True),
 )
 async def request_analysis(request: Request, track_id: UUID, body: AnalysisRequest | None = None) -> Response:
     """Analyse again; the result is a new version."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pydantic
-from fastapi import Depends, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from api.answers import command_answer
 from api.circumstances import issue_of
-from api.rest.headers import KEY, takes
 from api.rest.models import UploadAccepted
+from api.rest.operations import MULTIPART_REFUSALS, command
 from api.rest.routing import guarded
 from api.rest.staging import staged_upload
 from api.security.guard import producer
@@ -38,10 +38,17 @@ def _form_schema() -> dict[str, Any]:
 
 @router.post(
     "/v1/tracks",
-    status_code=202,
     response_model=UploadAccepted,
-    dependencies=[Depends(producer)],
-    openapi_extra=takes(KEY, requestBody=_form_schema()),
+    **command(
+        producer,
+        MULTIPART_REFUSALS,
+        {415: ["not_audio", "undecodable"], 422: ["empty_file", "field_repeated", "audio_too_long"]},
+        {503: ["storage_full"]},
+        status=202,
+        located=True,
+        matches=False,
+        requestBody=_form_schema(),
+    ),
 )
 async def upload_track(request: Request) -> Response:
     """Upload a recording and queue its analysis. Takes Idempotency-Key."""

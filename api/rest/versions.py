@@ -7,16 +7,17 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
-from fastapi import Depends, Path, Request
+from fastapi import Path, Request
 from starlette.responses import Response, StreamingResponse
 
 from api.conditional import known_to_client, representation
 from api.names import names_of
 from api.negotiation import preferred
 from api.refusals import RangeNotSatisfiable
-from api.rest.beats import BINARY, IMMUTABLE, JSON, version_entry
-from api.rest.headers import VIEW, takes
+from api.rest.beats import BINARY, BYTES, IMMUTABLE, JSON, version_entry
+from api.rest.headers import RANGE, VIEW, answered
 from api.rest.models import VersionList, VersionShape
+from api.rest.operations import query
 from api.rest.routing import TRACK, guarded
 from api.rest.tracks import age_of, named, track_document
 from api.security.guard import reader
@@ -29,7 +30,6 @@ router = guarded("versions")
 Number = Annotated[int, Path(ge=1, le=2**31)]
 ArtefactName = Literal["genesis-map", "metrics", "graph-template", "peaks-binary", "timings", "manifest"]
 
-_FORMS = {JSON: {"type": "object"}, BINARY: {"type": "string", "format": "binary"}}
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -37,8 +37,7 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 @router.get(
     TRACK + "/versions",
     response_model=VersionList,
-    dependencies=[Depends(reader)],
-    openapi_extra=takes(*VIEW),
+    **query(reader, *VIEW),
 )
 async def list_versions(request: Request, track_id: UUID) -> Response:
     """List a track's versions, the first one first."""
@@ -52,8 +51,7 @@ async def list_versions(request: Request, track_id: UUID) -> Response:
 @router.get(
     TRACK + "/versions/{number:segment}",
     response_model=VersionShape,
-    dependencies=[Depends(reader)],
-    openapi_extra=takes(*VIEW),
+    **query(reader, *VIEW),
 )
 async def get_version(request: Request, track_id: UUID, number: Number) -> Response:
     """Show one version: why it was made, by whom, its figures and its files."""
@@ -73,21 +71,21 @@ async def _makers(request: Request, document: Document) -> dict[str, str]:
     return await names_of(services_of(request).accounts, (v["by"] for v in document["versions"]))
 
 
-def _file(*media_types: str) -> dict[int | str, dict[str, Any]]:
-    content = {media_type: {"schema": _FORMS[media_type]} for media_type in media_types}
+def _file() -> dict[int, dict[str, Any]]:
+    content = {JSON: {"schema": {"type": "object"}}, BINARY: {"schema": BYTES}}
+    headers = answered(("ETag", "Cache-Control", "Vary", "Accept-Ranges"))
+    part = {**headers, **answered(["Content-Range"])}
     return {
-        200: {"content": content, "description": "The artefact; ETag is its SHA-256"},
-        206: {"description": "The bytes asked for with Range"},
-        304: {"description": "The client has it"},
+        200: {"content": content, "headers": headers, "description": "The whole file."},
+        206: {"content": content, "headers": part, "description": "The part that Range asks for."},
+        304: {"headers": headers},
     }
 
 
 @router.get(
     TRACK + "/versions/{number:segment}/peaks",
     response_class=Response,
-    dependencies=[Depends(reader)],
-    openapi_extra=takes(*VIEW),
-    responses=_file(JSON, BINARY),
+    **query(reader, *VIEW, RANGE, answers=_file(), refuses={416: ["range_not_satisfiable"]}),
 )
 async def get_peaks(request: Request, track_id: UUID, number: Number) -> Response:
     """Read the waveform for drawing: lowest and highest sample of each stretch, at several zooms.
@@ -103,9 +101,7 @@ async def get_peaks(request: Request, track_id: UUID, number: Number) -> Respons
 @router.get(
     TRACK + "/versions/{number:segment}/{artefact:segment}",
     response_class=Response,
-    dependencies=[Depends(reader)],
-    openapi_extra=takes(*VIEW),
-    responses=_file(JSON, BINARY),
+    **query(reader, *VIEW, RANGE, answers=_file(), refuses={416: ["range_not_satisfiable"]}),
 )
 async def get_artefact(request: Request, track_id: UUID, number: Number, artefact: ArtefactName) -> Response:
     """Read a version's artefact. Takes Range and If-None-Match.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
 from fastapi import Request, Security
+from fastapi.params import Security as SecurityParameter
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
@@ -114,7 +115,7 @@ def limited(receive: Receive, limit: int) -> Receive:
 _bearer = HTTPBearer(auto_error=False, description="An access token of `beatledger token`, or of a sign-in.")
 
 
-def allow(roles: frozenset[PersonRole]) -> Callable[..., Awaitable[Principal]]:
+def allow(roles: frozenset[PersonRole]) -> SecurityParameter:
     """Return the dependency of a route that callers of these roles may use."""
 
     async def check(request: Request, _: Annotated[Any, Security(_bearer)]) -> Principal:
@@ -123,7 +124,8 @@ def allow(roles: frozenset[PersonRole]) -> Callable[..., Awaitable[Principal]]:
             raise Forbidden(f"this needs one of the roles {', '.join(sorted(roles))}")
         return principal
 
-    return check
+    # The scopes are the roles that OpenAPI lists for the operation.
+    return SecurityParameter(check, scopes=sorted(roles))
 
 
 reader = allow(READERS)

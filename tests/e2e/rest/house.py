@@ -31,6 +31,7 @@ from app.migration import migrate_servers
 from app.ports import Ports
 from app.settings import Embedded, Migration
 from projections.views import VIEWS
+from tests.e2e.rest.contract import check
 from tests.servers.postgres import OwnPostgres
 
 SONG = synthesise("edm", 128.0, 8.0, seed=3)
@@ -51,7 +52,10 @@ class House:
         if roles:
             headers["Authorization"] = f"Bearer {mint(self.ports.secret, name, roles, timedelta(minutes=5))}"
         transport = httpx2.ASGITransport(self.application.api)
-        return httpx2.AsyncClient(transport=transport, base_url="http://beatledger", headers=headers)
+        hooks = {"response": [check]}
+        return httpx2.AsyncClient(
+            transport=transport, base_url="http://beatledger", headers=headers, event_hooks=hooks
+        )
 
 
 @asynccontextmanager

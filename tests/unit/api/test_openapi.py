@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 from api.openapi import document
 from tests.unit.api.codes import ROOT
+from tests.unit.api.test_problem import documented
 
 KEPT = ROOT / "docs" / "openapi.json"
 WITHOUT_TOKEN = {"/livez", "/readyz", "/startupz", "/v1/schemas/{name}/{version}"}
@@ -24,6 +27,44 @@ def test_every_operation_says_what_it_answers_and_how_it_refuses() -> None:
             assert all(media != {"schema": {}} for media in success["content"].values()), told
             assert operation["description"], told
             assert ("security" in operation) == (path not in WITHOUT_TOKEN), told
+
+
+def operations() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in json.loads(KEPT.read_text())["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method} {path}", operation
+
+
+def test_every_code_is_declared_where_it_can_come() -> None:
+    """With the status that docs/errors.md gives it; the last ones come outside an operation."""
+    declared = {
+        (code, int(status))
+        for _, operation in operations()
+        for status, response in operation["responses"].items()
+        for code in response.get("x-codes", ())
+    }
+    elsewhere = {"method_not_allowed", "expired", "track_exists", "stale_attempt", "sort", "unknown_event"}
+    inside = {"duplicate_revision", "no_stream"}
+    assert {code for code, _ in declared} == set(documented()) - elsewhere - inside
+    assert all(documented()[code] == status for code, status in declared)
+
+
+def test_every_operation_names_its_roles_headers_and_refusals() -> None:
+    for told, operation in operations():
+        responses = operation["responses"]
+        if "security" in operation:
+            (roles,) = operation["security"][0].values()
+            assert roles, told
+            assert f"Roles: {', '.join(roles)}." in operation["description"], told
+            assert {"401", "403", "503"} <= set(responses), told
+            assert "Retry-After" in responses["503"]["headers"], told
+        if told.startswith("get /v1/"):
+            assert "ETag" in responses["304"]["headers"], told
+            assert "content" not in responses["304"], told
+        if "202" in responses:
+            assert "Location" in responses["202"]["headers"], told
+        for response in responses.values():
+            assert {"Trace-Id", "X-Request-Id"} <= set(response["headers"]), told
 
 
 def test_what_a_change_needs_can_be_given_in_the_documentation_page() -> None:
