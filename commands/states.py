@@ -21,8 +21,6 @@ from domain.log import EventStore
 
 log = structlog.get_logger(__name__)
 
-PAGE = 500
-
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[S]):
@@ -89,11 +87,11 @@ class States:
         more = True
         while more:
             # By pages: the events of a long stream may each hold a grid, and need not be in memory at once.
-            tail = await self._store.read_stream(stream, after=revision, limit=PAGE)
+            tail = await self._store.read_stream(stream, after=revision)
             for recorded in tail:
                 state = decider.evolve(state, REGISTRY.decode(recorded))
                 revision, position = recorded.revision, recorded.position
-            more = len(tail) == PAGE
+            more = tail.more
         return Loaded(state, revision, position, known.snapshot)
 
     def _remember(self, stream: UUID, loaded: Loaded[Any]) -> None:

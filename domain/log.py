@@ -6,7 +6,7 @@ readers (distributed). docs/contracts.md, "The log's doors", is the prose of thi
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +17,21 @@ from domain.recorded import Recorded
 
 MAX_EVENT_BYTES = 512_000
 MAX_APPEND_BYTES = 4_000_000
+
+PAGE_EVENTS = 500
+PAGE_BYTES = 2_000_000
+"""The JSON of a page, or of a batch of a subscription, but for a single event that is larger.
+
+Decoded, a beat of 9 characters is a float and a pointer of 32 bytes: a page is 8 MB in memory at most.
+"""
+
+
+class Page(list[Recorded]):
+    """Events in order, cut by number and by bytes; `more` = there are others behind the last one."""
+
+    def __init__(self, events: Iterable[Recorded] = (), *, more: bool = False) -> None:
+        super().__init__(events)
+        self.more = more
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +129,15 @@ class EventStore(Protocol):
         ...
 
     async def read_stream(
-        self, stream: UUID, after: int = 0, up_to: int | None = None, limit: int | None = None
-    ) -> list[Recorded]:
-        """Return a stream's events with after < revision <= up_to, in order."""
+        self, stream: UUID, after: int = 0, up_to: int | None = None, limit: int = PAGE_EVENTS
+    ) -> Page:
+        """Return the first `limit`, or PAGE_BYTES, of a stream's events with after < revision <= up_to."""
         ...
 
     async def read_log(
         self,
         after_position: int = 0,
-        limit: int = 500,
+        limit: int = PAGE_EVENTS,
         *,
         up_to: int | None = None,
         categories: Collection[str] | None = None,
@@ -130,8 +145,8 @@ class EventStore(Protocol):
         actor: str | None = None,
         stream: UUID | None = None,
         correlation_id: UUID | None = None,
-    ) -> list[Recorded]:
-        """Return the log's events with after_position < position (<= up_to) that match, in order."""
+    ) -> Page:
+        """Return the first `limit`, or PAGE_BYTES, of the matching events in (after_position, up_to]."""
         ...
 
     async def head(self) -> int:
@@ -176,9 +191,9 @@ class Log(Protocol):
     """The log as consumers follow it, in groups that each see every event at least once, in key order."""
 
     def subscribe(
-        self, group: str, categories: Collection[str], limit: int = 500
+        self, group: str, categories: Collection[str], limit: int = PAGE_EVENTS
     ) -> AbstractAsyncContextManager[Subscription]:
-        """Join a started group; batches hold at most `limit` events and never wait to fill."""
+        """Join a started group; a batch has at most `limit` events or PAGE_BYTES, never waits to fill."""
         ...
 
     async def end_offsets(self, categories: Collection[str]) -> Offsets:

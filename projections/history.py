@@ -16,11 +16,9 @@ import msgspec
 
 from domain.errors import NotFound
 from domain.events import REGISTRY
-from domain.log import EventStore
+from domain.log import EventStore, Page
 from domain.recorded import Recorded
 from domain.track.state import INITIAL, Track, evolve
-
-PAGE = 500
 
 TRACK = "track"
 """The category of the streams read here: an id alone does not tell whose stream it is."""
@@ -81,7 +79,7 @@ async def track_diff(store: EventStore, track_id: UUID, old: int, new: int) -> t
     )
 
 
-async def track_events(store: EventStore, track_id: UUID, after: int, limit: int) -> list[Recorded]:
+async def track_events(store: EventStore, track_id: UUID, after: int, limit: int) -> Page:
     """Return a page of a track's events. Raises NotFound for a stream that is not a track's."""
     events = await store.read_stream(track_id, after, limit=limit)
     first = events or await store.read_stream(track_id, limit=1)
@@ -120,7 +118,7 @@ def _compact(value: Any) -> Any:
 
 async def _events(store: EventStore, stream: UUID, up_to: int | None) -> AsyncIterator[Recorded]:
     after = 0
-    while page := await store.read_stream(stream, after, up_to, PAGE):
+    while page := await store.read_stream(stream, after, up_to):
         for recorded in page:
             yield recorded
         after = page[-1].revision

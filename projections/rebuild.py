@@ -127,7 +127,7 @@ async def _fold_history(
     position = min((reached.get(shard, 0) for shard in offsets), default=0)
     while position < head:
         page = await events.read_log(position, BATCH, up_to=head, categories=view.categories)
-        position = page[-1].position if len(page) == BATCH else head
+        position = page[-1].position if page.more else head
         # With the watermarks, so that whoever goes on with it begins here.
         await projector.handle(Batch(tuple(page), dict.fromkeys(offsets, position)))
     await store.write(generation, (), (), dict.fromkeys(offsets, head))

@@ -9,7 +9,7 @@ has none, or one that Kafka no longer has, it is an error (`auto_offset_reset=no
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -29,6 +29,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from adapters.kafka.clients import connect, kafka_unavailable
 from domain.errors import Unavailable
+from domain.log import PAGE_BYTES
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +43,7 @@ LOST_S = 3 * SESSION_S
 """After so long without an answer a member is given up, and another one joins."""
 _COMMIT_MS = 2_000
 _CLOSE_MS = 1_000
-_FETCH_BYTES = 8_000_000
+_FETCH_BYTES = 4_000_000
 
 _NOT_OURS_ANY_MORE = (
     CommitFailedError,
@@ -70,6 +71,7 @@ class Member(ConsumerRebalanceListener):
     def __init__(self, bootstrap: str, kafka_group: str, topics: Sequence[str], limit: int) -> None:
         self.assigned: frozenset[TopicPartition] = frozenset()
         self._handed: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._waiting: dict[TopicPartition, list[Any]] = {}
         self._group = kafka_group
         with kafka_unavailable():
             self._consumer = connect(
@@ -99,7 +101,15 @@ class Member(ConsumerRebalanceListener):
         self._consumer.subscribe(list(topics), listener=self)
 
     def poll(self) -> dict[TopicPartition, list[Any]]:
-        """Return the records that are there, at most `limit`, by partition. Raises PlaceLost."""
+        """Return records by partition, at most `limit` of them and PAGE_BYTES. Raises PlaceLost."""
+        if not self._waiting:
+            self._waiting = self._fetch()
+        records, self._waiting = first_page(self._waiting)
+        for partition, some in records.items():
+            self._handed[partition] = next_after(some[-1])
+        return records
+
+    def _fetch(self) -> dict[TopicPartition, list[Any]]:
         self._finish_joining()
         silent_s, wait_ms = self.silent_s() or 0.0, POLL_MS
         if silent_s > LOST_S:
@@ -110,12 +120,9 @@ class Member(ConsumerRebalanceListener):
             wait_ms = 0
         with kafka_unavailable():
             try:
-                records = self._consumer.poll(wait_ms)
+                return self._consumer.poll(wait_ms)
             except _PLACE_LOST as lost:
                 raise PlaceLost(repr(lost)) from lost
-        for partition, some in records.items():
-            self._handed[partition] = next_after(some[-1])
-        return records
 
     def commit(self) -> None:
         """Commit what was handed out, but for partitions that have gone to others: these show it again."""
@@ -171,10 +178,26 @@ class Member(ConsumerRebalanceListener):
         self.assigned -= frozenset(revoked)
         for partition in revoked:
             self._handed.pop(partition, None)
+            self._waiting.pop(partition, None)
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Begin where each was committed."""
         self.assigned |= frozenset(assigned)
+
+
+def first_page(
+    records: Mapping[TopicPartition, list[Any]],
+) -> tuple[dict[TopicPartition, list[Any]], dict[TopicPartition, list[Any]]]:
+    """Return the first PAGE_BYTES of records, at least one, and the rest; each partition's in order."""
+    page: dict[TopicPartition, list[Any]] = {}
+    rest: dict[TopicPartition, list[Any]] = {}
+    left = PAGE_BYTES
+    for partition, some in records.items():
+        for record in some:
+            left -= len(record.value)
+            fits = left >= 0 or not page
+            (page if fits else rest).setdefault(partition, []).append(record)
+    return page, rest
 
 
 def next_after(record: Any) -> OffsetAndMetadata:

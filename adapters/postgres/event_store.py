@@ -18,13 +18,14 @@ from domain.errors import EventTooLarge, Invalid, Unavailable
 from domain.log import (
     MAX_APPEND_BYTES,
     MAX_EVENT_BYTES,
+    PAGE_EVENTS,
     Appended,
     CommandKey,
     Metadata,
+    Page,
     Slice,
     StoredAnswer,
 )
-from domain.recorded import Recorded
 
 DEADLINE_S = 5.0
 """When a caller is told Unavailable, whatever has become of the flusher and the database."""
@@ -88,21 +89,21 @@ class PostgresEventStore:
         return StoredAnswer(fingerprint, status, msgspec.json.decode(body), revision, position)
 
     async def read_stream(
-        self, stream: UUID, after: int = 0, up_to: int | None = None, limit: int | None = None
-    ) -> list[Recorded]:
+        self, stream: UUID, after: int = 0, up_to: int | None = None, limit: int = PAGE_EVENTS
+    ) -> Page:
         """See domain.log.EventStore. Raises Unavailable."""
         clause = """
             originator_id = %s AND originator_version > %s AND originator_version <= %s
-            ORDER BY originator_version LIMIT %s
+            ORDER BY originator_version
         """
         last = _MAX_BIGINT if up_to is None else up_to
         async with connection(self._pool) as conn:
-            return await fetch_recorded(conn, clause, [stream, after, last, limit])
+            return await fetch_recorded(conn, clause, [stream, after, last], limit)
 
     async def read_log(
         self,
         after_position: int = 0,
-        limit: int = 500,
+        limit: int = PAGE_EVENTS,
         *,
         up_to: int | None = None,
         categories: Collection[str] | None = None,
@@ -110,7 +111,7 @@ class PostgresEventStore:
         actor: str | None = None,
         stream: UUID | None = None,
         correlation_id: UUID | None = None,
-    ) -> list[Recorded]:
+    ) -> Page:
         """See domain.log.EventStore. Raises Unavailable."""
         filters: list[tuple[LiteralString, Any]] = [
             ("notification_id > %s", after_position),
@@ -123,10 +124,10 @@ class PostgresEventStore:
         ]
         given: list[tuple[LiteralString, Any]] = [pair for pair in filters if pair[1] is not None]
         conditions: list[LiteralString] = [condition for condition, _ in given]
-        clause = " AND ".join(conditions) + " ORDER BY notification_id LIMIT %s"
+        clause = " AND ".join(conditions) + " ORDER BY notification_id"
         async with connection(self._pool) as conn:
-            parameters = [*[value for _, value in given], limit]
-            return await fetch_recorded(conn, clause, parameters, prepare=False)
+            values = [value for _, value in given]
+            return await fetch_recorded(conn, clause, values, limit, prepare=False)
 
     async def head(self) -> int:
         """See domain.log.EventStore. Raises Unavailable."""

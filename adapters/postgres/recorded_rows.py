@@ -1,4 +1,4 @@
-"""Reads rows of the log as Recorded."""
+"""Reads rows of the log as Recorded, a page at a time."""
 
 from __future__ import annotations
 
@@ -8,13 +8,29 @@ from typing import Any, LiteralString
 import msgspec
 from psycopg import AsyncConnection
 
+from domain.log import PAGE_BYTES, Page
 from domain.recorded import Recorded
 
 # In the order of Recorded's fields. Events without a category are those of the library's own Application.
-_SELECT: LiteralString = """
+_FOUND: LiteralString = """
+    WITH found AS (
+        SELECT notification_id, originator_id, originator_version, category, partition_key, event_id, topic,
+            schema_version, state, recorded_at, actor, correlation_id, causation_id, command_id, traceparent
+        FROM stored_events WHERE category IS NOT NULL AND
+"""
+# The length of a column that is stored out of line is known without reading it. The first row that is too
+# much comes without its state: it says that there is more.
+_PAGE: LiteralString = """
+        LIMIT %s
+    ), sized AS (
+        SELECT *, row_number() OVER so_far AS number, sum(octet_length(state)) OVER so_far AS bytes
+        FROM found WINDOW so_far AS (ORDER BY notification_id)
+    )
     SELECT notification_id, originator_id, originator_version, category, partition_key, event_id, topic,
-        schema_version, state, recorded_at, actor, correlation_id, causation_id, command_id, traceparent
-    FROM stored_events WHERE category IS NOT NULL AND
+        schema_version, CASE WHEN number = 1 OR number <= %s AND bytes <= %s THEN state END,
+        recorded_at, actor, correlation_id, causation_id, command_id, traceparent
+    FROM sized WHERE number <= 2 OR bytes - octet_length(state) <= %s
+    ORDER BY notification_id
 """
 
 _decode = msgspec.json.Decoder[dict[str, Any]]().decode
@@ -24,15 +40,22 @@ async def fetch_recorded(
     connection: AsyncConnection[Any],
     clause: LiteralString,
     parameters: Sequence[Any],
+    limit: int,
     *,
     prepare: bool = True,
-) -> list[Recorded]:
-    """Return the events for which a clause (condition, order, limit) over the log's columns holds.
+) -> Page:
+    """Return the first page of the events for which a clause (condition and order) over the columns holds.
 
-    `prepare` keeps one plan for all parameters; not for clauses whose best index depends on them.
+    The order must be that of the log. `prepare` keeps one plan for all parameters; not for clauses whose best
+    index depends on them.
     """
-    cursor = await connection.execute(_SELECT + clause, parameters, prepare=prepare, binary=True)
-    return [_recorded(row) for row in await cursor.fetchall()]
+    cut = [limit + 1, limit, PAGE_BYTES, PAGE_BYTES]
+    cursor = await connection.execute(
+        _FOUND + clause + _PAGE, [*parameters, *cut], prepare=prepare, binary=True
+    )
+    rows = await cursor.fetchall()
+    fitting = [row for row in rows if row[8] is not None]
+    return Page(map(_recorded, fitting), more=len(fitting) < len(rows))
 
 
 def _recorded(row: tuple[Any, ...]) -> Recorded:

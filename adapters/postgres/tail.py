@@ -18,7 +18,7 @@ from adapters.postgres.flush_bell import FlushBell
 from adapters.postgres.pool import Pool, connection
 from adapters.postgres.recorded_rows import fetch_head, fetch_recorded
 from domain.errors import NotFound, Unavailable
-from domain.log import Batch, Offsets
+from domain.log import PAGE_EVENTS, Batch, Offsets
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ class PostgresLog:
 
     @asynccontextmanager
     async def subscribe(
-        self, group: str, categories: Collection[str], limit: int = 500
+        self, group: str, categories: Collection[str], limit: int = PAGE_EVENTS
     ) -> AsyncGenerator[TailSubscription]:
         """See domain.log.Log. Raises NotFound for a group that was never started, Unavailable."""
         async with connection(self._pool) as conn:
@@ -145,11 +145,10 @@ class TailSubscription:
         until = min(head, self._position + self._limit * _STRIDE)
         clause = """
             notification_id > %s AND notification_id <= %s AND category = ANY(%s)
-            ORDER BY notification_id LIMIT %s
+            ORDER BY notification_id
         """
-        events = await fetch_recorded(conn, clause, [self._position, until, self._categories, self._limit])
-        reached = events[-1].position if len(events) == self._limit else until
-        return Batch(tuple(events), {SHARD: reached})
+        page = await fetch_recorded(conn, clause, [self._position, until, self._categories], self._limit)
+        return Batch(tuple(page), {SHARD: page[-1].position if page.more else until})
 
     async def _write_checkpoint(self, conn: AsyncConnection[Any]) -> bool:
         cursor = await conn.execute(

@@ -24,9 +24,9 @@ from api.security.guard import auditor, reader
 from api.services import services_of
 from domain.command import Line
 from domain.errors import Invalid
-from domain.log import EventStore
+from domain.log import PAGE_EVENTS, EventStore, Page
 from domain.recorded import Recorded
-from projections.history import PAGE, state_json, track_at, track_diff, track_events
+from projections.history import state_json, track_at, track_diff, track_events
 
 router = guarded("history")
 
@@ -56,10 +56,12 @@ Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339)]
 
 @router.get(TRACK + "/history", response_model=EventPage, **query(reader))
 async def track_history(request: Request, track_id: UUID, after: After = 0, limit: Limit = 100) -> Response:
-    """List every event of a track: who, when, in which context, and what. `after` is a revision."""
-    events = await track_events(services_of(request).events, track_id, after, limit + 1)
-    page = events[:limit]
-    body = await _page(request, page, page[-1].revision if len(events) > limit else None)
+    """List every event of a track: who, when, in which context, and what. `after` is a revision.
+
+    A page has fewer events than `limit` where these are large: go on until `next_after` is null.
+    """
+    page = await track_events(services_of(request).events, track_id, after, limit)
+    body = await _page(request, page, page[-1].revision if page.more else None)
     # By its hash alone: a page is no state of the track that a change could be based on.
     return representation(request, body)
 
@@ -116,9 +118,7 @@ class EventFilter:
     stream: UUID | None
     correlation_id: UUID | None
 
-    async def read(
-        self, events: EventStore, after: int, limit: int, up_to: int | None = None
-    ) -> list[Recorded]:
+    async def read(self, events: EventStore, after: int, limit: int, up_to: int | None = None) -> Page:
         """Return a page of the log. Raises Unavailable."""
         return await events.read_log(
             after,
@@ -149,7 +149,8 @@ async def list_events(
 ) -> Response:
     """Read the whole log in order; `after` is a position.
 
-    With `Accept: application/x-ndjson` an event a line: all up to now, or `limit` of them, without names.
+    A page has fewer events than `limit` where these are large: go on until `next_after` is null. With
+    `Accept: application/x-ndjson` an event a line: all up to now, or `limit` of them, without names.
     """
     wanted = EventFilter(type, category, actor, stream, correlation_id)
     store = services_of(request).events
@@ -157,10 +158,8 @@ async def list_events(
         lines = _lines(store, wanted, after, limit, await store.head())
         headers = {"Cache-Control": "no-store", "Vary": "Authorization, Accept"}
         return StreamingResponse(lines, media_type=NDJSON, headers=headers)
-    limit = limit or 100
-    events = await wanted.read(store, after, limit + 1)
-    page = events[:limit]
-    body = await _page(request, page, page[-1].position if len(events) > limit else None)
+    page = await wanted.read(store, after, limit or 100)
+    body = await _page(request, page, page[-1].position if page.more else None)
     return representation(request, body, vary="Authorization, Accept")
 
 
@@ -173,14 +172,17 @@ async def _page(request: Request, events: Sequence[Recorded], next_after: int | 
 async def _lines(
     store: EventStore, wanted: EventFilter, after: int, limit: int | None, up_to: int
 ) -> AsyncIterator[bytes]:
-    left = limit
-    while left is None or left > 0:
-        page = await wanted.read(store, after, PAGE if left is None else min(left, PAGE), up_to)
+    left, more = limit, True
+    while more and (left is None or left > 0):
+        page = await wanted.read(store, after, min(left or PAGE_EVENTS, PAGE_EVENTS), up_to)
         if not page:
             return
-        yield b"".join(msgspec.json.encode(shown(event)) + b"\n" for event in page)
-        after = page[-1].position
+        after, more = page[-1].position, page.more
         left = None if left is None else left - len(page)
+        lines = b"".join(msgspec.json.encode(shown(event)) + b"\n" for event in page)
+        # The events take four times as much: a slow reader must not hold them.
+        del page
+        yield lines
 
 
 def shown(event: Recorded) -> dict[str, Any]:

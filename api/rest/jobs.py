@@ -101,7 +101,9 @@ async def _job(request: Request, job_id: UUID) -> JobView:
 
 async def _absence(events: EventStore, job_id: UUID) -> LedgerError:
     """Return why a job is not in the queue: the log that leads there lags, or nobody asked for it."""
-    recent = await events.read_log(max(0, await events.head() - RECENT), RECENT, type=QUEUED)
-    if any(recorded.data.get("job_id") == str(job_id) for recorded in recent):
-        return Unavailable(f"job {job_id} was accepted, and is on its way into the queue: try again")
+    after = max(0, await events.head() - RECENT)
+    while recent := await events.read_log(after, type=QUEUED):
+        if any(recorded.data.get("job_id") == str(job_id) for recorded in recent):
+            return Unavailable(f"job {job_id} was accepted, and is on its way into the queue: try again")
+        after = recent[-1].position
     return NotFound(f"there is no job {job_id}")

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 cli = typer.Typer(help=__doc__, no_args_is_help=True)
 
-PAGE = 500
-
 
 @cli.callback()
 def group() -> None:
@@ -37,7 +35,7 @@ def export(
 
     async def work(ports: Ports, to: BinaryIO) -> int:
         position = count = 0
-        while events := await ports.events.read_log(position, PAGE, stream=stream):
+        while events := await ports.events.read_log(position, stream=stream):
             to.writelines(msgspec.json.encode(event) + b"\n" for event in events)
             position, count = events[-1].position, count + len(events)
         to.flush()

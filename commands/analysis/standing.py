@@ -19,8 +19,6 @@ COMPLETED = "track.analysis_completed"
 
 JOB_EVENTS = frozenset({QUEUED, STARTED, FAILED, ABANDONED, COMPLETED})
 
-_PAGE = 500
-
 
 def standing_after(recorded: Recorded) -> JobStanding:
     """Return where one of JOB_EVENTS leaves its job. Raises UnknownEvent for a newer writer's."""
@@ -50,12 +48,12 @@ async def standing_of(store: EventStore, track_id: UUID, job_id: UUID) -> JobSta
     last: Recorded | None = None
     after, more = 0, True
     while more:
-        page = await store.read_stream(track_id, after=after, limit=_PAGE)
+        page = await store.read_stream(track_id, after=after)
         for recorded in page:
             after = recorded.revision
             if recorded.type in JOB_EVENTS and recorded.data["job_id"] == str(job_id):
                 last = recorded
-        more = len(page) == _PAGE
+        more = page.more
     if last is None:
         raise NotFound(f"track {track_id} knows nothing of job {job_id}")
     return standing_after(last)

@@ -11,9 +11,9 @@ import pytest
 
 from adapters.postgres.access import Access
 from domain.errors import NotFound
-from domain.log import Batch
+from domain.log import PAGE_BYTES, Batch, Slice
 from domain.recorded import Recorded
-from tests.servers.ledgers import Ledger, a_slice, open_ledger, told_by
+from tests.servers.ledgers import Ledger, a_slice, an_event, open_ledger, told_by, whole_log
 from tests.servers.relays import make_topics, open_log, relayed, relaying
 
 pytestmark = pytest.mark.anyio
@@ -94,6 +94,41 @@ async def test_what_was_not_committed_comes_again(ledger: Ledger) -> None:
     async with ledger.log.subscribe("view", ["track"]) as subscription:
         rest = [1, 2, 3, 4, 5][len(shown) :]
         assert [e.revision for e in await _next_events(aiter(subscription), len(rest))] == rest
+
+
+async def test_large_events_come_a_few_at_a_time(ledger: Ledger) -> None:
+    """A page of history and a batch are bounded by bytes, whatever number was asked for; nothing is lost."""
+    await _start(ledger)
+    large, stream = 400_000, uuid4()
+    for revision in range(12):
+        event = an_event({"title": "x" * large, "n": revision})
+        await ledger.store.append([Slice(stream, revision, "track", str(stream), (event,))], told_by())
+    revisions = list(range(1, 13))
+
+    def bounded(page: Sequence[Recorded]) -> bool:
+        return 0 < len(page) * large <= PAGE_BYTES
+
+    history = await ledger.store.read_stream(stream)
+    assert bounded(history)
+    assert history.more
+    assert not (await ledger.store.read_stream(stream, 9)).more
+    assert bounded(await ledger.store.read_log())
+    assert [e.revision for e in await whole_log(ledger.store)] == revisions
+
+    shown, seen = 0, list[int]()
+    async with asyncio.timeout(WITHIN_S), ledger.log.subscribe("view", ["track"]) as subscription:
+        async for batch in subscription:
+            assert bounded(batch.events) or not batch.events
+            seen += [e.revision for e in batch.events]
+            if len(seen) < 6:
+                await subscription.commit()
+                shown = len(seen)
+            if len(seen) >= 12:
+                break
+    assert seen == revisions
+    async with ledger.log.subscribe("view", ["track"]) as subscription:
+        again = await _next_events(aiter(subscription), 12 - shown)
+    assert [e.revision for e in again] == revisions[shown:], "what waited was not committed"
 
 
 async def test_a_batch_holds_at_most_its_limit_and_never_waits_to_fill(ledger: Ledger) -> None:

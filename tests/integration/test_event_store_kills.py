@@ -8,22 +8,14 @@ import sys
 
 import pytest
 
-from domain.recorded import Recorded
 from tests.servers.ledger_clients import Ack, Clients, check_log
-from tests.servers.ledgers import Ledger, open_ledger
+from tests.servers.ledgers import Ledger, open_ledger, whole_log
 from tests.servers.postgres import OwnPostgres
 
 pytestmark = pytest.mark.anyio
 
 CLIENTS = 12
 ROUNDS = [pytest.param(3, id="three rounds"), pytest.param(50, id="fifty rounds", marks=pytest.mark.soak)]
-
-
-async def _whole_log(ledger: Ledger) -> list[Recorded]:
-    events: list[Recorded] = []
-    while batch := await ledger.store.read_log(len(events), 5000):
-        events += batch
-    return events
 
 
 @pytest.mark.parametrize("rounds", ROUNDS)
@@ -49,7 +41,7 @@ async def test_postgres_killed_while_writing(own_postgres: OwnPostgres, rounds: 
                 own_postgres.start()
             await _until_more(clients.acknowledged, CLIENTS)
             stop.set()
-        check_log(await _whole_log(ledger), clients.acknowledged)
+        check_log(await whole_log(ledger.store), clients.acknowledged)
     assert clients.outages > 0
 
 
@@ -74,7 +66,7 @@ async def test_the_application_killed_while_writing(own_postgres: OwnPostgres, r
         assert await process.wait() == (-9 if round_ < rounds else 0)
         async with open_ledger(own_postgres.serving) as ledger:
             await asyncio.sleep(0.1)  # a batch that the dead process had sent may come in still
-            events = await _whole_log(ledger)
+            events = await whole_log(ledger.store)
         check_log(events, acknowledged)
         lost_answers += len({(e.data["client"], e.data["number"]) for e in events}) - len(acknowledged)
     assert len(acknowledged) == CLIENTS * (rounds + 1) * 100

@@ -21,7 +21,7 @@ from adapters.postgres.access import Access
 from domain.errors import Busy, LedgerError, Unavailable
 from domain.log import Appended
 from tests.servers.ledger_clients import Clients, check_log
-from tests.servers.ledgers import Ledger, a_key, a_slice, open_ledger, told_by
+from tests.servers.ledgers import Ledger, a_key, a_slice, open_ledger, told_by, whole_log
 from tests.servers.postgres import OwnPostgres
 
 pytestmark = pytest.mark.anyio
@@ -83,7 +83,7 @@ async def test_a_flusher_killed_while_writing_is_replaced_and_loses_nothing(data
             for _ in range(40):
                 await asyncio.sleep(0.02)
                 _kill_flusher()
-        check_log(await ledger.store.read_log(limit=10_000), clients.acknowledged)
+        check_log(await whole_log(ledger.store), clients.acknowledged)
         assert len(clients.acknowledged) == 800
 
 
@@ -117,7 +117,7 @@ async def test_postgres_killed_while_writing(own_postgres: OwnPostgres) -> None:
         own_postgres.start()
         await _recovers(lambda: _append(ledger))
         assert {type(answer) for answer in await _outcomes(ledger)} == {Appended}
-        positions = [event.position for event in await ledger.store.read_log(limit=1000)]
+        positions = [event.position for event in await whole_log(ledger.store)]
         assert positions == list(range(1, len(positions) + 1))
 
 
@@ -133,7 +133,7 @@ async def test_a_restart_of_postgres_costs_no_caller_an_error(own_postgres: OwnP
                 own_postgres.kill()
                 own_postgres.start()
         assert clients.outages == 0
-        check_log(await ledger.store.read_log(limit=10_000), clients.acknowledged)
+        check_log(await whole_log(ledger.store), clients.acknowledged)
 
 
 @pytest.mark.parametrize("stopped_s", [5, pytest.param(60, marks=pytest.mark.soak)])
@@ -148,7 +148,7 @@ async def test_postgres_stopped(own_postgres: OwnPostgres, stopped_s: int) -> No
         own_postgres.resume()
         await _recovers(lambda: _append(ledger))
         assert {type(answer) for answer in await _outcomes(ledger)} == {Appended}
-        positions = [event.position for event in await ledger.store.read_log(limit=100_000)]
+        positions = [event.position for event in await whole_log(ledger.store)]
         assert positions == list(range(1, len(positions) + 1))
 
 

@@ -31,7 +31,7 @@ from projections.supervisor import Projections
 from projections.views import VIEWS
 from tests.servers.kafka import Broker
 from tests.servers.ledger_clients import Clients, check_log
-from tests.servers.ledgers import Ledger, a_slice, open_ledger, told_by
+from tests.servers.ledgers import Ledger, a_slice, open_ledger, told_by, whole_log
 from tests.servers.postgres import TestServer
 from tests.servers.read_models import (
     ReadSide,
@@ -40,7 +40,7 @@ from tests.servers.read_models import (
     shows_the_log,
     tell_stories,
 )
-from tests.servers.relays import make_topics, open_log, relayed, relaying, whole_log
+from tests.servers.relays import make_topics, open_log, relayed, relaying
 
 pytestmark = pytest.mark.anyio
 
@@ -113,7 +113,7 @@ async def test_a_member_that_joins_in_mid_batch_costs_nothing(database: Access, 
                 await first.commit()
         enough.set()
         await writing
-        expected = {e.position for e in await whole_log(ledger)}
+        expected = {e.position for e in await whole_log(ledger.store)}
         await _until(lambda: expected == {*first_shown, *(e.position for e in second_shown)}, 60)
         await _all_committed(kafka, ledger)
         await end([second])
@@ -212,7 +212,7 @@ async def test_a_reader_goes_on_by_itself_after_an_outage_and_skips_nothing(
                 committed = len(clients.acknowledged)
                 await asyncio.to_thread(own_kafka.start)
                 await _until(lambda: any(line["event"] == "kafka_log.goes_on" for line in told))
-        log = await whole_log(ledger)
+        log = await whole_log(ledger.store)
         await _until(lambda: {e.position for e in seen} == {e.position for e in log}, within_s=60)
         await end([reader])
         lines = [line["event"] for line in told if line["event"].startswith("kafka_log")]
@@ -268,10 +268,7 @@ async def test_everyone_catches_up_from_the_event_store_when_kafka_comes_back_em
                 await tell_stories(side.events, 3, tracks=5)
                 await asyncio.wait_for(relayed(side.ledger), 60)
                 await _caught_up(side)
-                asked = {
-                    e.event_id
-                    for e in await side.events.read_log(limit=100_000, type="track.analysis_queued")
-                }
+                asked = {e.event_id for e in await whole_log(side.events, type="track.analysis_queued")}
                 await _until(lambda: queue.queued == asked, within_s=60)
                 await end([following])
             await shows_the_log(side)

@@ -26,6 +26,7 @@ from projections.queries import Query
 from projections.track_list import TRACK_LIST
 from projections.views import VIEWS
 from tests.integration.dying import Death, Killed
+from tests.servers.ledgers import whole_log
 from tests.servers.mongo import OwnMongo
 from tests.servers.postgres import TestServer
 from tests.servers.read_models import (
@@ -196,7 +197,7 @@ class DyingServer:
 async def test_a_batch_cut_off_at_every_command_comes_to_the_same_end(side: ReadSide, mongo_url: str) -> None:
     """Also a batch that brings entries; whoever handles it again finds a part of it done."""
     await tell_stories(side.events, seed=3, tracks=4)
-    log = await side.events.read_log(limit=10_000)
+    log = await whole_log(side.events)
     half, whole = (Batch(tuple(log[:n]), {"0": log[n - 1].position}) for n in (len(log) // 2, len(log)))
     server = MongoServer(mongo_url)
     expected = await reference(side.events, GENESIS_MAPS)

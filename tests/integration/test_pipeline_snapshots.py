@@ -12,10 +12,10 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.snapshots import PostgresSnapshots
 from commands.issue import Caller, Issue
 from commands.pipeline import Pipeline
-from commands.states import PAGE, States
+from commands.states import States
 from commands.tracks import TRACK, track_handlers
 from commands.versions import Versions
-from domain.recorded import Recorded
+from domain.log import PAGE_EVENTS, Page
 from domain.track import commands as c
 from tests.servers.ledgers import Ledger, open_ledger
 from tests.servers.long_tracks import lengthen, write_track
@@ -42,8 +42,8 @@ class Counted:
         return getattr(self._store, name)
 
     async def read_stream(
-        self, stream: UUID, after: int = 0, up_to: int | None = None, limit: int | None = None
-    ) -> list[Recorded]:
+        self, stream: UUID, after: int = 0, up_to: int | None = None, limit: int = PAGE_EVENTS
+    ) -> Page:
         read = await self._store.read_stream(stream, after, up_to, limit)
         self.reads.append((after, len(read)))
         return read
@@ -61,7 +61,7 @@ async def test_ten_thousand_events_are_loaded_by_one_snapshot_and_the_tail(datab
         first = Counted(ledger)
         assert await first.retitle(stream, "first") == LONG + 1
         assert sum(count for _, count in first.reads) == LONG
-        assert max(count for _, count in first.reads) == PAGE
+        assert max(count for _, count in first.reads) == PAGE_EVENTS
         snapshot = await first.snapshots.read_snapshot(stream, 1)
         assert snapshot is not None
         assert snapshot[0] == LONG

@@ -21,6 +21,7 @@ from projections.track_detail import TRACK_DETAIL
 from projections.track_list import TRACK_LIST
 from projections.view import View
 from tests.integration.dying import DawdlingStore, Death, DyingLog, DyingStore, Killed
+from tests.servers.ledgers import whole_log
 from tests.servers.postgres import OwnPostgres, TestServer
 from tests.servers.read_models import (
     ReadSide,
@@ -78,7 +79,7 @@ async def test_documents_are_the_fold_of_the_log(side: ReadSide) -> None:
 async def test_redelivered_batches_leave_the_same_documents(side: ReadSide) -> None:
     """Batches that overlap, come twice, or come again from far back."""
     await tell_stories(side.events, seed=2, tracks=10)
-    log = await side.events.read_log(limit=10_000)
+    log = await whole_log(side.events)
     random = Random(2)
     for view in (TRACK_DETAIL, GENESIS_MAPS):
         generation = await side.store.begin(view.name, 1)
@@ -132,7 +133,7 @@ async def test_a_projector_that_is_cancelled_at_any_moment_leaves_nothing_undone
 async def test_a_zombie_with_a_stale_read_loses_and_sees_what_the_other_wrote(side: ReadSide) -> None:
     """It read, slept, and the log went on: what it then writes is refused, and redone from what is there."""
     await tell_stories(side.events, seed=5, tracks=5)
-    log = await side.events.read_log(limit=10_000)
+    log = await whole_log(side.events)
     generation = await side.store.begin("track_detail", 1)
     half = len(log) // 2
     dawdling = DawdlingStore(side.store)

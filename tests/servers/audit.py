@@ -13,8 +13,9 @@ import psycopg
 from domain.recorded import Recorded
 from projections.views import VIEWS
 from tests.servers.installation import OwnInstallation
+from tests.servers.ledgers import whole_log
 from tests.servers.read_models import ReadSide, open_read_side, shows_the_log, until
-from tests.servers.relays import holds_the_log, relayed, whole_log
+from tests.servers.relays import holds_the_log, relayed
 
 SETTLED_S = 120.0
 """The longest wait until all that was accepted has taken effect: leases of killed workers, backoffs."""
@@ -45,7 +46,7 @@ async def _audit(
     servers = installation.servers
     async with open_read_side(servers.postgres, mongo_url=servers.mongo.url) as side:
         await _settled(side, servers.postgres.superuser)
-        log = await whole_log(side.ledger)
+        log = await whole_log(side.events)
         _every_command_once(log, renamed)
         _every_upload_ended(log, uploaded)
         _jobs_agree(servers.postgres.superuser, log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -14,7 +15,8 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.flush_bell import FlushBell
 from adapters.postgres.pool import Pool, make_pool
 from adapters.postgres.tail import PostgresLog
-from domain.log import CommandKey, Log, Metadata, NewEvent, Slice
+from domain.log import CommandKey, EventStore, Log, Metadata, NewEvent, Slice
+from domain.recorded import Recorded
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,14 @@ async def open_ledger(serving: str, deadline_s: float = 5.0) -> AsyncGenerator[L
             yield Ledger(store, PostgresLog(pool, bell), queue, pool, bell)
         finally:
             queue.close(patience_s=1.0)
+
+
+async def whole_log(store: EventStore, **filters: Any) -> list[Recorded]:
+    """Return every event that matches, page by page."""
+    found: list[Recorded] = []
+    while page := await store.read_log(found[-1].position if found else 0, **filters):
+        found += page
+    return found
 
 
 def an_event(data: object = None, type_: str = "track.described") -> NewEvent:

@@ -33,7 +33,7 @@ from projections.rebuild import rebuild
 from projections.supervisor import Projections
 from projections.view import Document, View
 from projections.views import VIEWS
-from tests.servers.ledgers import Ledger, open_ledger, told_by
+from tests.servers.ledgers import Ledger, open_ledger, told_by, whole_log
 from tests.servers.postgres import OwnPostgres, TestServer
 from tests.unit.projections.histories import history, track_id
 
@@ -183,7 +183,7 @@ async def caught_up(side: ReadSide, views: Sequence[View] = VIEWS) -> None:
 
 async def reference(events: EventStore, view: View) -> dict[str, bytes]:
     """Return what `snapshot` must show: the whole log folded at once, with nothing in between."""
-    folded = fold(view, REGISTRY, {}, await events.read_log(limit=1_000_000, categories=view.categories))
+    folded = fold(view, REGISTRY, {}, await whole_log(events, categories=view.categories))
     documents = {c.after.id: c.after.body for c in folded.changes if c.after.listed}
     shown: dict[str, Document | None] = {**documents, **dict(folded.entries)}
     return {id: msgspec.json.encode(body, order="sorted") for id, body in shown.items()}

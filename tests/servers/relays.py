@@ -20,9 +20,8 @@ from adapters.kafka.relay import Relay
 from adapters.kafka.relay_standing import relay_standing
 from adapters.kafka.topics import create_topics
 from adapters.postgres.access import Access
-from domain.recorded import Recorded
 from projections.named_tasks import end
-from tests.servers.ledgers import Ledger
+from tests.servers.ledgers import Ledger, whole_log
 from tests.servers.postgres import OwnPostgres
 
 ROOT = Path(__file__).parents[2]
@@ -58,11 +57,6 @@ async def relayed(ledger: Ledger, within_s: float = 30) -> None:
             await asyncio.sleep(0.01)
 
 
-async def whole_log(ledger: Ledger) -> list[Recorded]:
-    """Return everything in the event store."""
-    return await ledger.store.read_log(limit=1_000_000)
-
-
 def records_in(bootstrap: str, layout: Layout) -> dict[TopicPartition, list[Any]]:
     """Return everything in Kafka, as any consumer sees it."""
     consumer = KafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="none", enable_auto_commit=False)
@@ -86,7 +80,7 @@ async def holds_the_log(ledger: Ledger, bootstrap: str) -> int:
     layout = await load_layout(ledger.pool)
     found = await asyncio.to_thread(records_in, bootstrap, layout)
     expected: dict[TopicPartition, list[int]] = {partition: [] for partition in layout.partitions}
-    log = await whole_log(ledger)
+    log = await whole_log(ledger.store)
     for event in log:
         expected[layout.partition_of(event.category, event.partition_key)].append(event.position)
     repeated = 0

@@ -14,20 +14,31 @@ from uuid import UUID
 
 from commands.ports import StoredArtefact
 from domain.errors import KeyReused, NotFound, RevisionConflict, Unavailable
-from domain.log import Appended, Batch, CommandKey, Metadata, Offsets, Slice, StoredAnswer
+from domain.log import (
+    PAGE_EVENTS,
+    Appended,
+    Batch,
+    CommandKey,
+    Metadata,
+    Offsets,
+    Page,
+    Slice,
+    StoredAnswer,
+)
 from domain.recorded import Recorded
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 class MemoryStore:
-    """An EventStore. `reads` lists (stream, after, number of events) of each read_stream."""
+    """An EventStore whose pages have `page` events; `reads` lists (stream, after, events) of each page."""
 
     def __init__(self) -> None:
         self.log: list[Recorded] = []
         self.answers: dict[UUID, StoredAnswer] = {}
         self.reads: list[tuple[UUID, int, int]] = []
         self.appends = 0
+        self.page = PAGE_EVENTS
 
     async def append(
         self,
@@ -90,17 +101,18 @@ class MemoryStore:
         return self.answers.get(command_id)
 
     async def read_stream(
-        self, stream: UUID, after: int = 0, up_to: int | None = None, limit: int | None = None
-    ) -> list[Recorded]:
+        self, stream: UUID, after: int = 0, up_to: int | None = None, limit: int = PAGE_EVENTS
+    ) -> Page:
         await asyncio.sleep(0)
-        found = [r for r in self.log if r.stream == stream and r.revision > after][:limit]
-        self.reads.append((stream, after, len(found)))
-        return found
+        found = [r for r in self.log if r.stream == stream and r.revision > after]
+        page = Page(found[: min(limit, self.page)], more=len(found) > min(limit, self.page))
+        self.reads.append((stream, after, len(page)))
+        return page
 
     async def read_log(
         self,
         after_position: int = 0,
-        limit: int = 500,
+        limit: int = PAGE_EVENTS,
         *,
         up_to: int | None = None,
         categories: Collection[str] | None = None,
@@ -108,9 +120,10 @@ class MemoryStore:
         actor: str | None = None,
         stream: UUID | None = None,
         correlation_id: UUID | None = None,
-    ) -> list[Recorded]:
+    ) -> Page:
         later = self.log[after_position:]
-        return [event for event in later if categories is None or event.category in categories][:limit]
+        found = [event for event in later if categories is None or event.category in categories]
+        return Page(found[:limit], more=len(found) > limit)
 
     async def head(self) -> int:
         return len(self.log)

@@ -175,10 +175,10 @@ async def test_nothing_is_committed_before_it_took_effect(
 
 
 async def test_the_truth_about_a_job_is_its_own_last_event_however_far_down(
-    following: Following, monkeypatch: pytest.MonkeyPatch
+    following: Following,
 ) -> None:
-    monkeypatch.setattr("commands.analysis.standing._PAGE", 2)
     house = following.house
+    house.store.page = 2
     await house.given_a_track()
     await house.producer(c.CancelAnalysis(track_id=t.TRACK, job_id=t.JOB_1))
     await house.producer(c.RequestAnalysis(track_id=t.TRACK))

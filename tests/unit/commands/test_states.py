@@ -13,11 +13,11 @@ import structlog
 
 from analysis.canonical import canonical
 from commands.handler import Decider
-from commands.states import PAGE, States
+from commands.states import States
 from commands.tracks import TRACK
 from domain.errors import Unavailable
 from domain.events import REGISTRY
-from domain.log import Metadata, Slice
+from domain.log import PAGE_EVENTS, Metadata, Slice
 from domain.track import events as e
 from domain.track.state import INITIAL, Ready
 from tests.unit.commands.memory import MemorySnapshots, MemoryStore
@@ -67,7 +67,7 @@ async def test_a_long_stream_is_read_whole_once_and_then_by_snapshot_and_tail(
     first = await states.load(TRACK, t.TRACK)
     await states.close()
     assert sum(count for _, _, count in store.reads) == LONG
-    assert max(count for _, _, count in store.reads) == PAGE
+    assert max(count for _, _, count in store.reads) == PAGE_EVENTS
 
     grown(store, LONG + 7)
     store.reads.clear()
