@@ -9,24 +9,19 @@ from collections.abc import Iterable
 from typing import Any
 
 from domain.recorded import Recorded
-from projections.track_fold import VERSION_REASONS, descends_from, moved, uploaded
+from projections.track_fold import VERSION_REASONS, engine_of, moved, uploaded, with_engines
 from projections.view import Document, View, timestamp
 
 
 def apply(document: Document | None, recorded: Recorded) -> Document | None:
-    """Keep what later entries need: the file's name and hash, and the engine behind each version."""
+    """Keep what later entries need: the file's name and hash, and the engines."""
     data = recorded.data
     if document is None:
         if recorded.type != "track.uploaded":
             return None
         audio = {"filename": data["filename"], "audio_sha256": data["audio_sha256"]}
-        return {**uploaded(recorded), **audio, "engines": {}}
-    after = moved(document, recorded)
-    if recorded.type in VERSION_REASONS:
-        engines = document["engines"]
-        engine = data.get("engine") or engines.get(str(descends_from(document, recorded)))
-        after["engines"] = {**engines, str(data["version"]): engine}
-    return after
+        return {**uploaded(recorded), **audio}
+    return with_engines(document, moved(document, recorded), recorded)
 
 
 def entries(document: Document | None, recorded: Recorded) -> Iterable[tuple[str, Document]]:
@@ -62,7 +57,7 @@ def _metadata(document: Document, recorded: Recorded) -> dict[str, Any]:
     data = recorded.data
     return {
         "filename": document["filename"],
-        "analysis_engine": document["engines"][str(data["version"])],
+        "analysis_engine": engine_of(document, recorded),
         "timestamp": timestamp(recorded.recorded_at),
         "hashes": {"audio_sha256": document["audio_sha256"], "map_sha256": data["map_sha256"]},
     }
@@ -70,7 +65,7 @@ def _metadata(document: Document, recorded: Recorded) -> dict[str, Any]:
 
 GENESIS_MAPS = View(
     name="genesis_maps",
-    version=1,
+    version=2,
     categories=frozenset({"track"}),
     apply=apply,
     entries=entries,

@@ -1,6 +1,6 @@
 """The view track_detail: all that one track's page shows, but the grids, which genesis_maps has.
 
-{the fields of projections/track_fold.py, filename, media_type, audio {sha256, bytes}, versions [...],
+{the fields of projections/track_fold.py, filename, media_type, audio {sha256, bytes}, versions {count},
 current_version {...} | null, its artefacts {name: {sha256, bytes, media_type}}, job {...} | null}.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from domain.recorded import Recorded
-from projections.track_fold import VERSION_REASONS, descends_from, displaces, moved, uploaded
+from projections.track_fold import VERSION_REASONS, displaces, engine_of, moved, uploaded, with_engines
+from projections.track_versions import version_made
 from projections.view import Document, View, timestamp
 
 
@@ -21,10 +22,12 @@ def apply(document: Document | None, recorded: Recorded) -> Document | None:
     if document["status"] == "archived":
         return after
     after["job"] = _job(document, recorded)
+    after = with_engines(document, after, recorded)
     if recorded.type in VERSION_REASONS:
-        after["versions"] = [*document["versions"], _version(document, recorded)]
-        current = next(v for v in after["versions"] if v["number"] == after["version"])
-        after["current_version"], after["artefacts"] = current, current["artefacts"]
+        after["versions"] = {"count": recorded.data["version"]}
+        if displaces(document, recorded):
+            current = version_made(recorded, engine_of(after, recorded))
+            after["current_version"], after["artefacts"] = current, current["artefacts"]
     return after
 
 
@@ -36,31 +39,9 @@ def _first(recorded: Recorded) -> Document:
         "media_type": data["media_type"],
         "audio": {"sha256": data["audio_sha256"], "bytes": data["audio_bytes"]},
         "current_version": None,
-        "versions": [],
+        "versions": {"count": 0},
         "artefacts": {},
         "job": None,
-    }
-
-
-def _version(document: Document, recorded: Recorded) -> dict[str, Any]:
-    data = recorded.data
-    engines = {v["number"]: v["engine"] for v in document["versions"]}
-    return {
-        "number": data["version"],
-        "reason": VERSION_REASONS[recorded.type],
-        "engine": data.get("engine") or engines.get(descends_from(document, recorded)),
-        "created_at": timestamp(recorded.recorded_at),
-        "by": recorded.actor,
-        "revision": recorded.revision,
-        "base_version": data.get("base_version"),
-        "restores": data.get("restores"),
-        "edit": data.get("edit"),
-        "note": data.get("note"),
-        "map_sha256": data["map_sha256"],
-        "metrics": data["metrics"],
-        "artefacts": data["artefacts"],
-        "warnings": data["warnings"],
-        "firmware_min_version": data["firmware_min_version"],
     }
 
 
@@ -122,4 +103,4 @@ def _disagreement(document: Document, recorded: Recorded) -> dict[str, Any] | No
     }
 
 
-TRACK_DETAIL = View(name="track_detail", version=1, categories=frozenset({"track"}), apply=apply)
+TRACK_DETAIL = View(name="track_detail", version=2, categories=frozenset({"track"}), apply=apply)

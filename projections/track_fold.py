@@ -81,10 +81,27 @@ def displaces(document: Document, recorded: Recorded) -> bool:
     return recorded.type != "track.analysis_completed" or not document["overridden"]
 
 
-def descends_from(document: Document, recorded: Recorded) -> int | None:
-    """Return the version whose layers, and engine, a version that no analysis made shares."""
-    data = recorded.data
-    return data.get("base_version") or data.get("restores") or document["version"]
+def with_engines(before: Document, after: Document, recorded: Recorded) -> Document:
+    """Return the track after an event with the engines behind its current and its latest analysed version.
+
+    A version made by hand shares the engine of the current one, which it is based on, or of the analysed one,
+    which it restores: no other engine is ever asked for.
+    """
+    if recorded.type not in VERSION_REASONS:
+        return after
+    based_on = "_analysed_engine" if "restores" in recorded.data else "_engine"
+    engine = recorded.data.get("engine") or before.get(based_on)
+    changed: Document = {}
+    if recorded.type == "track.analysis_completed":
+        changed["_analysed_engine"] = engine
+    if displaces(before, recorded):
+        changed["_engine"] = engine
+    return {**after, **changed}
+
+
+def engine_of(after: Document, recorded: Recorded) -> str | None:
+    """Return the engine behind the version an event made, given the track `with_engines` after it."""
+    return recorded.data.get("engine") or after["_engine"]
 
 
 def _described(document: Document, recorded: Recorded) -> Document:

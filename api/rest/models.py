@@ -131,10 +131,18 @@ class VersionShape(Shape):
     firmware_min_version: str
 
 
-class VersionList(Shape):
-    """All versions of a track, the first one first."""
+class VersionPage(Shape):
+    """A page of a track's versions, the first one first."""
 
     items: list[VersionShape]
+    next_cursor: str | None
+
+
+class VersionCount(Shape):
+    """How many versions a track has, numbered from 1, and where they are listed."""
+
+    count: int
+    href: str
 
 
 class VersionName(Shape):
@@ -186,7 +194,7 @@ class TrackDetail(_Track):
     audio: AudioShape
     current_version: VersionShape | None
     metrics: MetricsShape | None
-    versions: list[VersionShape]
+    versions: VersionCount
     artefacts: dict[str, ArtefactShape]
     job: TrackJob | None
     deployments: list[dict[str, Any]]

@@ -20,7 +20,7 @@ from api.rest.headers import VIEW
 from api.rest.models import JobAccepted, Moved, TrackDetail, TrackPage, TrackStatus
 from api.rest.operations import command, query
 from api.rest.routing import TRACK, guarded
-from api.security.guard import Accounts, producer, reader
+from api.security.guard import producer, reader
 from api.services import services_of
 from domain.command import OptionalLine, Tag
 from domain.errors import Invalid, NotFound
@@ -96,9 +96,11 @@ async def list_tracks(
 
 @router.get(TRACK, response_model=TrackDetail, **query(reader, *VIEW))
 async def get_track(request: Request, track_id: UUID) -> Response:
-    """Show one track with its versions, its latest job and its figures."""
+    """Show one track with its current version, its latest job and its figures."""
     document = await track_document(request, track_id)
-    detail = shown(document, await _version_makers(services_of(request).accounts, document))
+    current = document["current_version"]
+    names = await names_of(services_of(request).accounts, [current["by"]] if current else [])
+    detail = shown(document, names)
     body, age_s = msgspec.json.encode(detail), await age_of(request, "track_detail")
     return representation(request, body, document["revision"], age_s=age_s)
 
@@ -124,10 +126,6 @@ async def age_of(request: Request, view: str) -> float:
     return await services_of(request).views.age_s(view)
 
 
-async def _version_makers(accounts: Accounts, document: Document) -> dict[str, str]:
-    return await names_of(accounts, (version["by"] for version in document["versions"]))
-
-
 def shown(document: Document, names: dict[str, str]) -> dict[str, Any]:
     """Return a track's detail: its document with people's names and the current version's figures."""
     current = document["current_version"]
@@ -136,7 +134,7 @@ def shown(document: Document, names: dict[str, str]) -> dict[str, Any]:
         "version": current and {"number": current["number"], "reason": current["reason"]},
         "current_version": current and named(current, names),
         "metrics": current and current["metrics"],
-        "versions": [named(version, names) for version in document["versions"]],
+        "versions": {**document["versions"], "href": f"/v1/tracks/{document['track_id']}/versions"},
         "deployments": [],
     }
 

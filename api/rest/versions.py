@@ -7,23 +7,25 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
-from fastapi import Path, Request
+from fastapi import Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from api.circumstances import wait_of
 from api.conditional import known_to_client, representation
 from api.names import names_of
 from api.negotiation import preferred
 from api.refusals import RangeNotSatisfiable
 from api.rest.beats import BINARY, BYTES, IMMUTABLE, JSON, version_entry
 from api.rest.headers import RANGE, VIEW, answered
-from api.rest.models import VersionList, VersionShape
+from api.rest.models import VersionPage, VersionShape
 from api.rest.operations import query
 from api.rest.routing import TRACK, guarded
 from api.rest.tracks import age_of, named, track_document
 from api.security.guard import reader
 from api.services import services_of
 from domain.errors import NotFound
-from projections.view import Document
+from projections import queries
+from projections.documents import Equals
 
 router = guarded("versions")
 
@@ -36,15 +38,23 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 @router.get(
     TRACK + "/versions",
-    response_model=VersionList,
+    response_model=VersionPage,
     **query(reader, *VIEW),
 )
-async def list_versions(request: Request, track_id: UUID) -> Response:
-    """List a track's versions, the first one first."""
+async def list_versions(
+    request: Request,
+    track_id: UUID,
+    limit: Annotated[int, Query(ge=1, le=queries.MAX_LIMIT)] = 50,
+    cursor: Annotated[str | None, Query(max_length=4096)] = None,
+) -> Response:
+    """List a track's versions, a page at a time, the first version first."""
     document = await track_document(request, track_id)
-    names = await _makers(request, document)
-    items = [named(version, names) for version in document["versions"]]
-    body, age_s = msgspec.json.encode({"items": items}), await age_of(request, "track_detail")
+    wanted = queries.Query((Equals("_track_id", str(track_id)),), "number", cursor, limit)
+    page = await services_of(request).views.find("track_versions", wanted, wait_of(request))
+    names = await names_of(services_of(request).accounts, (version["by"] for version in page.items))
+    items = [named(version, names) for version in page.items]
+    body = msgspec.json.encode({"items": items, "next_cursor": page.next_cursor})
+    age_s = await age_of(request, "track_versions")
     return representation(request, body, document["revision"], age_s=age_s)
 
 
@@ -55,20 +65,9 @@ async def list_versions(request: Request, track_id: UUID) -> Response:
 )
 async def get_version(request: Request, track_id: UUID, number: Number) -> Response:
     """Show one version: why it was made, by whom, its figures and its files."""
-    document = await track_document(request, track_id, lacks=lambda track: _version(track, number) is None)
-    found = _version(document, number)
-    if found is None:
-        raise NotFound(f"the track has no version {number}")
-    names = await _makers(request, document)
-    return representation(request, msgspec.json.encode(named(found, names)), found["revision"])
-
-
-def _version(document: Document, number: int) -> dict[str, Any] | None:
-    return next((version for version in document["versions"] if version["number"] == number), None)
-
-
-async def _makers(request: Request, document: Document) -> dict[str, str]:
-    return await names_of(services_of(request).accounts, (v["by"] for v in document["versions"]))
+    version = await version_entry(request, track_id, number, "track_versions")
+    names = await names_of(services_of(request).accounts, [version["by"]])
+    return representation(request, msgspec.json.encode(named(version, names)), version["revision"])
 
 
 def _file() -> dict[int, dict[str, Any]]:

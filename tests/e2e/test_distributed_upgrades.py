@@ -130,7 +130,8 @@ def test_events_of_a_newer_writer_wait_for_a_newer_reader(
         ready(client, waiting["track_id"])
         done = until(lambda: client.get(f"/v1/jobs/{job}").json(), 10)
         until(lambda: client.get(f"/v1/jobs/{job}").json()["status"] == "completed", 60, f"the job {done}")
-        until(lambda: len(client.get(f"/v1/tracks/{requeued}").json()["versions"]) == 2, 30, "its version")
+        detail = f"/v1/tracks/{requeued}"
+        until(lambda: client.get(detail).json()["versions"]["count"] == 2, 30, "its version")
         assert client.get(f"/v1/tracks/{blessed}").json()["revision"] == 5
     assert blessed not in installation.cli("projections", "parked").stdout
 

@@ -127,8 +127,14 @@ async def test_a_grid_is_corrected_read_back_and_reverted(producer: httpx2.Async
     assert (again.status_code, again.json()["code"]) == (409, "no_override")
 
     listed = await producer.get(f"{path}/versions", headers=wait)
-    versions = models.VersionList.model_validate(listed.json())
+    versions = models.VersionPage.model_validate(listed.json())
     assert [v.reason for v in versions.items] == ["analysis", "override", "override", "revert"]
+    assert versions.next_cursor is None
+    assert (await producer.get(path)).json()["versions"] == {"count": 4, "href": f"{path}/versions"}
+    first = (await producer.get(f"{path}/versions?limit=3", headers=wait)).json()
+    rest = await producer.get(f"{path}/versions?limit=3&cursor={first['next_cursor']}", headers=wait)
+    assert (len(first["items"]), rest.json()["next_cursor"]) == (3, None)
+    assert first["items"] + rest.json()["items"] == listed.json()["items"]
     second = (await producer.get(f"{path}/versions/2")).json()
     assert models.VersionShape.model_validate(second) == versions.items[1]
     assert (await producer.get(f"{path}/versions/9")).status_code == 404

@@ -100,12 +100,15 @@ def test_an_archived_track_stays_as_it_was() -> None:
     assert after == {**before, "revision": 6, "updated_at": after["updated_at"]}
 
 
-def test_the_detail_lists_every_version_with_its_origin() -> None:
-    shown = detail(*ANALYSED, t.overridden(2, GRID), t.reverted(3, restores=1))
-    lines = [(v["number"], v["reason"], v["base_version"], v["restores"]) for v in shown["versions"]]
+def test_every_version_has_an_entry_with_its_origin() -> None:
+    events = (*ANALYSED, t.overridden(2, GRID), t.reverted(3, restores=1))
+    versions = list(entries_of("track_versions", *events).values())
+    lines = [(v["number"], v["reason"], v["base_version"], v["restores"]) for v in versions]
     assert lines == [(1, "analysis", None, None), (2, "override", 1, None), (3, "revert", None, 1)]
-    assert {v["engine"] for v in shown["versions"]} == {"beatledger 1"}
-    assert shown["current_version"] == shown["versions"][2]
+    assert {v["engine"] for v in versions} == {"beatledger 1"}
+    shown = detail(*events)
+    assert {"_track_id": str(t.TRACK), **shown["current_version"]} == versions[2]
+    assert shown["versions"] == {"count": 3}
     assert shown["artefacts"]["genesis-map"]["sha256"] == "a" * 64
 
 
@@ -114,6 +117,29 @@ def test_the_detail_holds_no_grid() -> None:
     beats = tuple(float(n) for n in range(20_000))
     events = (*FIRST, t.started(), t.completed(beats_ms=beats), t.overridden(2, beats))
     assert len(msgspec.json.encode(detail(*events))) < 5_000
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+def test_a_document_does_not_grow_with_the_versions_of_its_track(view: Any) -> None:
+    """A list of versions, or an engine for each, would pass MongoDB's 16 MB one day."""
+    few, many = (
+        document(view, *ANALYSED, *(t.overridden(2 + n, GRID) for n in range(count))) for count in (10, 1_000)
+    )
+    assert len(msgspec.json.encode(many)) < len(msgspec.json.encode(few)) + 20
+
+
+def test_each_version_names_the_engine_it_descends_from() -> None:
+    """By hand on the current one; a revert goes back to the latest analysis, which an override outlived."""
+    other = t.completed(3, number=2, engine="other 2")
+    events = (
+        *(*ANALYSED, t.overridden(2, GRID), t.queued(2, "request"), t.started(2), other),
+        *(t.overridden(4, GRID), t.reverted(5, restores=3), t.overridden(6, GRID)),
+    )
+    ours, others = "beatledger 1", "other 2"
+    engines = [ours, ours, others, ours, others, others]
+    assert [v["engine"] for v in entries_of("track_versions", *events).values()] == engines
+    maps = entries_of("genesis_maps", *events).values()
+    assert [entry["metadata"]["analysis_engine"] for entry in maps] == engines
 
 
 def test_a_reanalysis_under_an_override_is_told_as_a_disagreement() -> None:
