@@ -64,6 +64,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
     )
     shape = problem.Problem.model_json_schema(ref_template=f"{_SCHEMAS}{{model}}")
     document["components"]["schemas"] |= {**shape.pop("$defs", {}), "Problem": shape}
+    for name in ("HTTPValidationError", "ValidationError"):
+        # FastAPI's own refusals, which nothing here answers.
+        document["components"]["schemas"].pop(name, None)
     document["components"]["headers"] = components()
     for path, operations in document["paths"].items():
         for operation in operations.values():

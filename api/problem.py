@@ -71,15 +71,24 @@ INTERNAL = "internal"
 
 
 class Problem(pydantic.BaseModel):
-    """A refusal: `code` is stable (docs/errors.md), `detail` says what to do."""
+    """A refusal (RFC 9457)."""
+
+    model_config = pydantic.ConfigDict(use_attribute_docstrings=True)
 
     type: str
+    """`urn:beatledger:problem:CODE`."""
     title: str
+    """Name of the HTTP status."""
     status: int
+    """HTTP status."""
     detail: str
+    """What is wrong and what to do, for people."""
     code: str
+    """Kind of the refusal, for programs: stable, and listed in docs/errors.md. New codes may come."""
     trace_id: str
+    """Id under which the server's log has this request."""
     errors: list[FieldError] | None = None
+    """Errors by the part of the request they are in; missing if no part is to blame."""
 
 
 def problem(

@@ -60,11 +60,16 @@ _OWN = frozenset({"edit_unknown"})
 
 
 class FieldError(pydantic.BaseModel):
-    """What is wrong with one part of the request."""
+    """An error in one part of the request."""
+
+    model_config = pydantic.ConfigDict(use_attribute_docstrings=True)
 
     path: str
+    """Path of the part, such as `beats_ms[3]` or `query.limit`."""
     message: str
+    """The error in words."""
     code: str | None = None
+    """Kind of the error."""
 
 
 def field_path(location: Sequence[str | int]) -> str:

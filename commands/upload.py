@@ -30,17 +30,24 @@ _CODES = {"undecodable": "undecodable", "too_long": "audio_too_long"}
 
 
 class UploadFields(BaseModel):
-    """What an upload says of the recording beside the file itself; an artist left empty is none."""
+    """The fields of an upload beside the file; the text under each is its description for clients."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     title: Line
+    """Title of the track."""
     artist: OptionalLine | None = None
+    """Artist; empty for none."""
     tags: Tags = ()
+    """Tags, at most 10; repeat the field for each."""
     preset: Preset = "auto"
+    """Kind of music; `auto` lets the analysis decide."""
     priority: Priority = 5
+    """Priority of the analysis; a higher one runs earlier."""
     bpm_hint: BpmHint | None = None
+    """Tempo, in beats per minute, near which the analysis looks."""
     engine: Engine = "beatledger"
+    """Beat tracker to use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from fastapi import Query, Request
+from fastapi import Body, Query, Request
 from starlette.responses import Response
 
 from api.answers import command_answer
@@ -18,11 +18,12 @@ from api.conditional import representation
 from api.negotiation import preferred
 from api.refusals import BodyTooLarge
 from api.rest.bodies import BeatOverride
+from api.rest.examples import OVERRIDE
 from api.rest.headers import VIEW
 from api.rest.models import BeatsShape, VersionAccepted
 from api.rest.multipart import FILE, MultipartForm
 from api.rest.operations import MULTIPART_REFUSALS, command, query
-from api.rest.routing import TRACK, guarded
+from api.rest.routing import TRACK, TrackId, guarded
 from api.rest.tracks import age_of, track_document
 from api.security.guard import producer, reader
 from api.services import services_of
@@ -52,7 +53,9 @@ REFERENCE_RULES = [
 
 IMMUTABLE = "private, max-age=31536000, immutable"
 
-Version = Annotated[int, Query(ge=1, le=2**31)]
+Version = Annotated[
+    int | None, Query(ge=1, le=2**31, description="Number of the version; the current one if it is left out.")
+]
 
 
 @router.get(
@@ -60,10 +63,11 @@ Version = Annotated[int, Query(ge=1, le=2**31)]
     response_model=BeatsShape,
     **query(reader, *VIEW, answers={200: {"content": {BINARY: {"schema": BYTES}}}}),
 )
-async def get_beats(request: Request, track_id: UUID, version: Version | None = None) -> Response:
-    """Read a version's grid, the current one's if none is named.
+async def get_beats(request: Request, track_id: TrackId, version: Version = None) -> Response:
+    """Return the beat grid of a version.
 
-    With `Accept: application/octet-stream` the beats come as little-endian float64, in ms.
+    With `Accept: application/octet-stream` the answer is the beats alone, in milliseconds as little-endian
+    float64 numbers.
     """
     if version is not None:
         entry = await version_entry(request, track_id, version)
@@ -122,8 +126,13 @@ def packed(beats_ms: Sequence[float]) -> bytes:
     response_model=VersionAccepted,
     **command(producer, CORRECTED, {422: EDIT_RULES}, must_match=True),
 )
-async def override_beats(request: Request, track_id: UUID, body: BeatOverride) -> Response:
-    """Correct the current grid: with beats of your own, or an edit of what is there. Needs If-Match."""
+async def override_beats(
+    request: Request, track_id: TrackId, body: Annotated[BeatOverride, Body(openapi_examples=OVERRIDE)]
+) -> Response:
+    """Correct the current grid, by new beats or by an edit of the present ones. Needs If-Match.
+
+    Beats that an edit moves out of the recording are dropped.
+    """
     command = ApplyBeatOverride.model_validate(
         {"track_id": track_id, "edit": body.model_dump(exclude={"note"}), "note": body.note}
     )
@@ -136,8 +145,8 @@ async def override_beats(request: Request, track_id: UUID, body: BeatOverride) -
     response_model=VersionAccepted,
     **command(producer, CORRECTED, {409: ["no_override"]}),
 )
-async def revert_beats(request: Request, track_id: UUID) -> Response:
-    """Take the correction back: the latest analysis is current again. Honours If-Match."""
+async def revert_beats(request: Request, track_id: TrackId) -> Response:
+    """Revert the correction: the grid of the latest analysis is current again, as a new version."""
     command = RevertBeatOverride(track_id=track_id)
     return command_answer(await services_of(request).pipeline.execute(command, issue_of(request)))
 
@@ -153,7 +162,7 @@ _REFERENCE_FORM: dict[str, Any] = {
                     "file": {
                         "type": "string",
                         "format": "binary",
-                        "description": "beat times as text, JAMS or MIDI; told apart by content",
+                        "description": "Beat times as text, JAMS or MIDI; its content decides which.",
                     }
                 },
             }
@@ -167,12 +176,12 @@ _REFERENCE_FORM: dict[str, Any] = {
     response_model=VersionAccepted,
     **command(producer, MULTIPART_REFUSALS, CORRECTED, {422: REFERENCE_RULES}, requestBody=_REFERENCE_FORM),
 )
-async def give_reference(request: Request, track_id: UUID) -> Response:
-    """Give the true beats: a new version is scored against them.
+async def give_reference(request: Request, track_id: TrackId) -> Response:
+    """Give the true beats of a track; a new version is scored against them.
 
-    The file is a text with a line for each beat that begins with its time in seconds, a JAMS file (the first
-    annotation of the namespace `beat` or `beat_position`), or a MIDI file, whose tempo map gives a beat each
-    quarter note from the start of the audio on.
+    The file is one of three kinds. Text: each line begins with the time of a beat in seconds. JAMS: the first
+    annotation of the namespace `beat` or `beat_position` is used. MIDI: the tempo map gives a beat for each
+    quarter note from the start of the audio.
     """
     content = await _reference_file(request)
     command = await services_of(request).references.command(track_id, content)

@@ -14,56 +14,68 @@ from domain.track.events import Engine, Preset
 
 
 class Body(BaseModel):
-    """A JSON object without unknown keys."""
+    """A JSON object without unknown keys; the text under a field is its description for clients."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class TrackPatch(Body):
-    """What to change; what is left out stays, null removes (a title can't be removed)."""
+    """The fields to change; a field that is left out stays as it is."""
 
     title: Line | None = None
+    """New title; it can't be removed."""
     artist: OptionalLine | None = None
+    """New artist; null or empty removes it."""
     tags: Tags | None = None
+    """New tags, at most 10, instead of all old ones; null removes them."""
 
 
 class AnalysisRequest(Body):
-    """How to analyse; what is left out is as the time before."""
+    """How to analyse; a field that is left out is as it was for the last analysis."""
 
     preset: Preset | None = None
+    """Kind of music; `auto` lets the analysis decide."""
     bpm_hint: BpmHint | None = None
+    """Tempo, in beats per minute, near which the analysis looks."""
     engine: Engine | None = None
+    """Beat tracker to use."""
     priority: Priority | None = None
+    """Priority; a higher one runs earlier."""
 
 
 class ArchiveRequest(Body):
-    """Why the track leaves the lists."""
+    """Why the track is archived."""
 
     reason: Note | None = None
+    """The reason, for the history."""
 
 
 class ExplicitOverride(ExplicitBeats):
-    """These beats."""
+    """Replaces the grid by these beats."""
 
     note: Note | None = None
+    """A note for the history."""
 
 
 class ReshapeOverride(Reshape):
-    """Twice or half as many beats, or half a beat later."""
+    """Doubles or halves the beats, or shifts them by half a beat."""
 
     note: Note | None = None
+    """A note for the history."""
 
 
 class OffsetOverride(Offset):
-    """Every beat later or earlier."""
+    """Moves every beat by the same time."""
 
     note: Note | None = None
+    """A note for the history."""
 
 
 class StretchOverride(Stretch):
-    """The grid through two beats as they were heard."""
+    """Stretches the grid so that two of its beats lie where they were heard."""
 
     note: Note | None = None
+    """A note for the history."""
 
 
 def _kind(body: Any) -> str | None:

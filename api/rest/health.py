@@ -24,13 +24,13 @@ Readiness = Mapping[str, ReadinessCheck]
 
 @router.get("/livez")
 async def livez() -> Health:
-    """Answer as long as the event loop turns."""
+    """Answer 200 while the process lives."""
     return Health()
 
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Health:
-    """Answer when everything the process needs is there; 503 with what is missing otherwise."""
+    """Answer 200 while the process has everything it needs, else 503 with the parts that are missing."""
     checks: Readiness = request.app.state.readiness
     outcomes = await asyncio.gather(*(_outcome(check) for check in checks.values()))
     missing = {name: text for name, (there, text) in zip(checks, outcomes, strict=True) if not there}
@@ -42,7 +42,7 @@ async def readyz(request: Request) -> Health:
 
 @router.get("/startupz")
 async def startupz(request: Request) -> Health:
-    """Answer once the process has been ready, whatever became of it since."""
+    """Answer 200 once the process has been ready, also if it is no longer."""
     return Health() if request.app.state.started else await readyz(request)
 
 

@@ -19,7 +19,7 @@ from api.names import names_of
 from api.negotiation import preferred
 from api.rest.models import DiffShape, EventPage, StateShape
 from api.rest.operations import query
-from api.rest.routing import TRACK, guarded
+from api.rest.routing import TRACK, TrackId, guarded
 from api.security.guard import auditor, reader
 from api.services import services_of
 from domain.command import Line
@@ -38,9 +38,19 @@ CLOCKS_APART = timedelta(minutes=1)
 
 _RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?)([Zz]|[ +-]\d\d:\d\d)")
 
-After = Annotated[int, Query(ge=0, le=2**62)]
-Revision = Annotated[int, Query(ge=1, le=2**62)]
-Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
+MAX_NUMBER = 2**53
+"""What every client's numbers can hold."""
+
+_LIMIT = Query(ge=1, le=MAX_LIMIT, description="How many events to return at most.")
+
+
+def _number(least: int, description: str, **more: Any) -> Any:
+    return Query(ge=least, le=MAX_NUMBER, description=description, **more)
+
+
+AfterRevision = Annotated[int, _number(0, "Revision behind which to begin: `next_after` of the page before.")]
+AfterPosition = Annotated[int, _number(0, "Position behind which to begin: `next_after` of the page before.")]
+Revision = Annotated[int | None, _number(1, "Number of the last event to include.")]
 
 
 def _rfc_3339(text: object) -> str:
@@ -51,14 +61,19 @@ def _rfc_3339(text: object) -> str:
     return match[1] + match[2].replace(" ", "+")
 
 
-Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339)]
+Time = Annotated[
+    Annotated[AwareDatetime, BeforeValidator(_rfc_3339)] | None,
+    Query(description="Time up to which events are included (RFC 3339, with an offset from UTC)."),
+]
 
 
 @router.get(TRACK + "/history", response_model=EventPage, **query(reader))
-async def track_history(request: Request, track_id: UUID, after: After = 0, limit: Limit = 100) -> Response:
-    """List every event of a track: who, when, in which context, and what. `after` is a revision.
+async def track_history(
+    request: Request, track_id: TrackId, after: AfterRevision = 0, limit: Annotated[int, _LIMIT] = 100
+) -> Response:
+    """List the events of a track in order: what changed, who changed it, when, and by which command.
 
-    A page has fewer events than `limit` where these are large: go on until `next_after` is null.
+    A page has fewer events than `limit` where these are large; read on until `next_after` is null.
     """
     page = await track_events(services_of(request).events, track_id, after, limit)
     body = await _page(request, page, page[-1].revision if page.more else None)
@@ -70,11 +85,11 @@ async def track_history(request: Request, track_id: UUID, after: After = 0, limi
     TRACK + "/state", response_model=StateShape, **query(reader, refuses={422: ["one_of", "time_ahead"]})
 )
 async def track_state(
-    request: Request, track_id: UUID, revision: Revision | None = None, at: Time | None = None
+    request: Request, track_id: TrackId, revision: Revision = None, at: Time = None
 ) -> Response:
-    """Show a track as it was at a revision or at a time (RFC 3339, with an offset); else as it is now.
+    """Return a track as it was at a revision or at a time, or as it is now.
 
-    A time ahead of the server's clock is refused: what the track will be then is not known.
+    A time ahead of the server's clock is refused, because the state at that time is not known.
     """
     if revision is not None and at is not None:
         raise Invalid("one_of", "give revision or at, not both", "query.at")
@@ -98,11 +113,13 @@ async def track_state(
 @router.get(TRACK + "/diff", response_model=DiffShape, **query(reader))
 async def diff_track(
     request: Request,
-    track_id: UUID,
-    from_: Annotated[int, Query(alias="from", ge=0, le=2**62)],
-    to: Revision,
+    track_id: TrackId,
+    from_: Annotated[
+        int, _number(0, "Earlier revision; 0 is before the upload.", alias="from", examples=[1])
+    ],
+    to: Annotated[int, _number(1, "Later revision.", examples=[2])],
 ) -> Response:
-    """Compare a track at two revisions; 0 is before its upload."""
+    """Compare a track at two revisions."""
     changes = await track_diff(services_of(request).events, track_id, from_, to)
     body = {"track_id": track_id, "from_revision": from_, "to_revision": to, "changes": changes}
     return representation(request, msgspec.json.encode(body), to)
@@ -139,18 +156,19 @@ class EventFilter:
 )
 async def list_events(
     request: Request,
-    after: After = 0,
-    type: Line | None = None,
-    category: Line | None = None,
-    actor: Line | None = None,
-    stream: UUID | None = None,
-    correlation_id: UUID | None = None,
-    limit: Limit | None = None,
+    after: AfterPosition = 0,
+    type: Annotated[Line | None, Query(description="Only events of this type.")] = None,
+    category: Annotated[Line | None, Query(description="Only streams of this category.")] = None,
+    actor: Annotated[Line | None, Query(description="Only events that this actor caused.")] = None,
+    stream: Annotated[UUID | None, Query(description="Only events of this stream.")] = None,
+    correlation_id: Annotated[UUID | None, Query(description="Only events of this correlation.")] = None,
+    limit: Annotated[int | None, _LIMIT] = None,
 ) -> Response:
-    """Read the whole log in order; `after` is a position.
+    """List the events of the whole log in order, 100 at a time unless `limit` is given.
 
-    A page has fewer events than `limit` where these are large: go on until `next_after` is null. With
-    `Accept: application/x-ndjson` an event a line: all up to now, or `limit` of them, without names.
+    A page has fewer events than `limit` where these are large; read on until `next_after` is null. With
+    `Accept: application/x-ndjson` the answer has an event on each line, without names: all events up to now,
+    or the first `limit`.
     """
     wanted = EventFilter(type, category, actor, stream, correlation_id)
     store = services_of(request).events

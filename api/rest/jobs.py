@@ -8,7 +8,7 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from fastapi import Query, Request
+from fastapi import Path, Query, Request
 from starlette.responses import Response
 
 from api.answers import command_answer
@@ -28,6 +28,8 @@ from domain.track.commands import CancelAnalysis, RequeueAnalysis
 
 router = guarded("jobs")
 
+JobId = Annotated[UUID, Path(description="Id of the job, as the answer of the command that made it.")]
+
 JOB = "/v1/jobs/{job_id:segment}"
 ENDED = {409: ["track_archived", "job_superseded"]}
 PATIENCE_S = 1.0
@@ -46,24 +48,26 @@ _LAST_POLL_S = 0.2
 @router.get("/v1/jobs", response_model=JobList, **query(reader))
 async def list_jobs(
     request: Request,
-    status: Annotated[list[JobStatus] | None, Query()] = None,
-    track_id: UUID | None = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 100,
+    status: Annotated[
+        list[JobStatus] | None, Query(description="Only jobs of these statuses; repeat it for each.")
+    ] = None,
+    track_id: Annotated[UUID | None, Query(description="Only jobs of this track.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="How many jobs to return at most.")] = 100,
 ) -> Response:
-    """List jobs; `status=dead` are those that ended without a result and can be requeued."""
+    """List analysis jobs. Jobs with `status=dead` ended without a result and can be requeued."""
     jobs = await services_of(request).jobs.list(tuple(status or ()), track_id, limit)
     return representation(request, msgspec.json.encode({"items": jobs}))
 
 
 @router.get(JOB, response_model=JobShape, **query(reader, PREFER))
-async def get_job(request: Request, job_id: UUID) -> Response:
-    """Show a job with its live percentage."""
+async def get_job(request: Request, job_id: JobId) -> Response:
+    """Return a job with its live percentage."""
     return representation(request, msgspec.json.encode(await _job(request, job_id)))
 
 
 @router.post(JOB + ":cancel", response_model=Moved, **command(producer, ENDED, {409: ["job_ended"]}))
-async def cancel_job(request: Request, job_id: UUID) -> Response:
-    """End a job that has not ended."""
+async def cancel_job(request: Request, job_id: JobId) -> Response:
+    """Cancel a job that has not ended."""
     job = await _job(request, job_id)
     command = CancelAnalysis(track_id=job.track_id, job_id=job_id)
     return command_answer(await services_of(request).pipeline.execute(command, issue_of(request)))
@@ -74,8 +78,8 @@ async def cancel_job(request: Request, job_id: UUID) -> Response:
     response_model=JobAccepted,
     **command(producer, ENDED, {409: ["job_not_dead", "analysis_running"]}, status=202, located=True),
 )
-async def requeue_job(request: Request, job_id: UUID) -> Response:
-    """Give a dead or cancelled job another life, as a new job."""
+async def requeue_job(request: Request, job_id: JobId) -> Response:
+    """Queue a dead or cancelled job again, as a new job."""
     job = await _job(request, job_id)
     command = RequeueAnalysis(track_id=job.track_id, job_id=job_id)
     answer = await services_of(request).pipeline.execute(command, issue_of(request))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from api.security.guard import GuardedRoute
@@ -15,6 +18,8 @@ class _Segment(StringConvertor):
 
 
 register_url_convertor("segment", _Segment())
+
+TrackId = Annotated[UUID, Path(description="Id of the track, as POST /v1/tracks returned it.")]
 
 TRACK = "/v1/tracks/{track_id:segment}"
 

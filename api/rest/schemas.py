@@ -25,8 +25,8 @@ SCHEMAS: Mapping[tuple[str, str], Callable[[], bytes]] = {
 
 MEDIA_TYPE = "application/schema+json"
 
-_Name = Annotated[str, Path(examples=["genesis-map"])]
-_Version = Annotated[str, Path(examples=[map_document.SCHEMA_VERSION])]
+_Name = Annotated[str, Path(description="Name of the schema.", examples=["genesis-map"])]
+_Version = Annotated[str, Path(description="Version of the schema.", examples=[map_document.SCHEMA_VERSION])]
 
 
 @router.get(
@@ -36,7 +36,7 @@ _Version = Annotated[str, Path(examples=[map_document.SCHEMA_VERSION])]
     response_description="The JSON Schema.",
 )
 async def get_schema(request: Request, name: _Name, version: _Version) -> Response:
-    """Read the JSON Schema of `genesis-map` or `graph-template`. Needs no token."""
+    """Return the JSON Schema of `genesis-map` or `graph-template`. Needs no token."""
     if (name, version) not in SCHEMAS:
         known = ", ".join("/".join(schema) for schema in SCHEMAS)
         raise NotFound(f"there is no such schema: ask for one of {known}")

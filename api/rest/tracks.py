@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from fastapi import Query, Request
+from fastapi import Body, Query, Request
 from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
@@ -16,10 +16,11 @@ from api.circumstances import issue_of, wait_of
 from api.conditional import representation
 from api.names import names_of
 from api.rest.bodies import AnalysisRequest, ArchiveRequest, TrackPatch
+from api.rest.examples import ANALYSIS, ARCHIVE, PATCH
 from api.rest.headers import VIEW
 from api.rest.models import JobAccepted, Moved, TrackDetail, TrackPage, TrackStatus
 from api.rest.operations import command, query
-from api.rest.routing import TRACK, guarded
+from api.rest.routing import TRACK, TrackId, guarded
 from api.security.guard import producer, reader
 from api.services import services_of
 from domain.command import OptionalLine, Tag
@@ -33,9 +34,19 @@ from projections.view import Document, folded_text
 router = guarded("tracks")
 
 Bound = Annotated[float | None, Field(allow_inf_nan=False)]
+
+
+def _query(description: str) -> Any:
+    return Query(description=description)
+
+
 Sort = Annotated[
     str,
-    Query(pattern=r"^[ +-]?(created_at|title|bpm|f_measure)$", description="a minus in front: descending"),
+    Query(
+        pattern=r"^[ +-]?(created_at|title|bpm|f_measure)$",
+        description="Field to sort by: `created_at`, `title`, `bpm` or `f_measure`; a minus in front sorts "
+        "the highest first.",
+    ),
     # A plus of a query string is a blank once it is decoded.
     AfterValidator(lambda sort: sort.lstrip(" +")),
 ]
@@ -75,19 +86,26 @@ class TrackFilter(msgspec.Struct, frozen=True):
 )
 async def list_tracks(
     request: Request,
-    status: TrackStatus | None = None,
-    preset: Preset | None = None,
-    tag: Tag | None = None,
-    bpm_min: Bound = None,
-    bpm_max: Bound = None,
-    f_measure_min: Bound = None,
-    f_measure_max: Bound = None,
-    q: OptionalLine | None = None,
+    status: Annotated[TrackStatus | None, _query("Only tracks of this status.")] = None,
+    preset: Annotated[Preset | None, _query("Only tracks of this preset.")] = None,
+    tag: Annotated[Tag | None, _query("Only tracks with this tag.")] = None,
+    bpm_min: Annotated[Bound, _query("Lowest tempo, in beats per minute.")] = None,
+    bpm_max: Annotated[Bound, _query("Highest tempo, in beats per minute.")] = None,
+    f_measure_min: Annotated[Bound, _query("Lowest F-measure, 0 to 1.")] = None,
+    f_measure_max: Annotated[Bound, _query("Highest F-measure, 0 to 1.")] = None,
+    q: Annotated[OptionalLine | None, _query("Text in title or artist, in any case.")] = None,
     sort: Sort = "-created_at",
-    limit: Annotated[int, Query(ge=1, le=queries.MAX_LIMIT)] = 50,
-    cursor: Annotated[str | None, Query(max_length=4096)] = None,
+    limit: Annotated[
+        int, Query(ge=1, le=queries.MAX_LIMIT, description="How many tracks a page has at most.")
+    ] = 50,
+    cursor: Annotated[
+        str | None,
+        Query(
+            max_length=4096, description="`next_cursor` of the page before, with the same filter and order."
+        ),
+    ] = None,
 ) -> Response:
-    """List tracks, a page at a time; archived ones only with status=archived."""
+    """List tracks, a page at a time; archived tracks are listed only with `status=archived`."""
     wanted = TrackFilter(status, preset, tag, (bpm_min, bpm_max), (f_measure_min, f_measure_max), q)
     query = queries.Query(wanted.conditions(), sort.replace("title", "_title"), cursor, limit)
     page = await services_of(request).views.find("track_list", query, wait_of(request))
@@ -95,8 +113,8 @@ async def list_tracks(
 
 
 @router.get(TRACK, response_model=TrackDetail, **query(reader, *VIEW))
-async def get_track(request: Request, track_id: UUID) -> Response:
-    """Show one track with its current version, its latest job and its figures."""
+async def get_track(request: Request, track_id: TrackId) -> Response:
+    """Return one track with its current version, its latest job and its figures."""
     document = await track_document(request, track_id)
     current = document["current_version"]
     names = await names_of(services_of(request).accounts, [current["by"]] if current else [])
@@ -149,7 +167,9 @@ def named(version: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     response_model=Moved,
     **command(producer, {409: ["track_archived"], 422: ["title_required"]}, must_match=True),
 )
-async def describe_track(request: Request, track_id: UUID, body: TrackPatch) -> Response:
+async def describe_track(
+    request: Request, track_id: TrackId, body: Annotated[TrackPatch, Body(openapi_examples=PATCH)]
+) -> Response:
     """Change title, artist or tags. Needs If-Match."""
     given: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
     if "title" in given and given["title"] is None:
@@ -164,8 +184,12 @@ async def describe_track(request: Request, track_id: UUID, body: TrackPatch) -> 
 
 
 @router.post(TRACK + ":archive", response_model=Moved, **command(producer, {409: ["track_archived"]}))
-async def archive_track(request: Request, track_id: UUID, body: ArchiveRequest | None = None) -> Response:
-    """Take a track out of the lists for good; its history stays. Honours If-Match."""
+async def archive_track(
+    request: Request,
+    track_id: TrackId,
+    body: Annotated[ArchiveRequest | None, Body(openapi_examples=ARCHIVE)] = None,
+) -> Response:
+    """Archive a track for good: it leaves the lists, its history stays."""
     command = ArchiveTrack(track_id=track_id, reason=body.reason if body else None)
     return command_answer(await services_of(request).pipeline.execute(command, issue_of(request)))
 
@@ -175,8 +199,12 @@ async def archive_track(request: Request, track_id: UUID, body: ArchiveRequest |
     response_model=JobAccepted,
     **command(producer, {409: ["track_archived", "analysis_running"]}, status=202, located=True),
 )
-async def request_analysis(request: Request, track_id: UUID, body: AnalysisRequest | None = None) -> Response:
-    """Analyse again; the result is a new version."""
+async def request_analysis(
+    request: Request,
+    track_id: TrackId,
+    body: Annotated[AnalysisRequest | None, Body(openapi_examples=ANALYSIS)] = None,
+) -> Response:
+    """Analyse the recording again; the result is a new version."""
     command = RequestAnalysis(track_id=track_id, **(body or AnalysisRequest()).model_dump())
     answer = await services_of(request).pipeline.execute(command, issue_of(request))
     return command_answer(answer, f"/v1/jobs/{answer.body['job_id']}")

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from api.answers import command_answer
 from api.circumstances import issue_of
+from api.rest.examples import UPLOAD
 from api.rest.models import UploadAccepted
 from api.rest.operations import MULTIPART_REFUSALS, command
 from api.rest.routing import guarded
@@ -30,10 +31,13 @@ def _form_schema() -> dict[str, Any]:
     schema["properties"]["file"] = {
         "type": "string",
         "format": "binary",
-        "description": "WAV, MP3, FLAC or Ogg, at most 50 MB",
+        "description": "The recording: WAV, MP3, FLAC or Ogg, at most 50 MB and 20 minutes.",
     }
     schema["required"] = ["file", *schema["required"]]
-    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+    return {
+        "required": True,
+        "content": {"multipart/form-data": {"schema": schema, "example": UPLOAD}},
+    }
 
 
 @router.post(
@@ -51,7 +55,7 @@ def _form_schema() -> dict[str, Any]:
     ),
 )
 async def upload_track(request: Request) -> Response:
-    """Upload a recording and queue its analysis. Takes Idempotency-Key."""
+    """Upload a recording and queue its analysis."""
     services = services_of(request)
     issue = issue_of(request)
     async with staged_upload(request, services.incoming, services.limits.upload_bytes) as (staged, form):

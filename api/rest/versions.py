@@ -19,7 +19,7 @@ from api.rest.beats import BINARY, BYTES, IMMUTABLE, JSON, version_entry
 from api.rest.headers import RANGE, VIEW, answered
 from api.rest.models import VersionPage, VersionShape
 from api.rest.operations import query
-from api.rest.routing import TRACK, guarded
+from api.rest.routing import TRACK, TrackId, guarded
 from api.rest.tracks import age_of, named, track_document
 from api.security.guard import reader
 from api.services import services_of
@@ -29,8 +29,11 @@ from projections.documents import Equals
 
 router = guarded("versions")
 
-Number = Annotated[int, Path(ge=1, le=2**31)]
-ArtefactName = Literal["genesis-map", "metrics", "graph-template", "peaks-binary", "timings", "manifest"]
+Number = Annotated[int, Path(ge=1, le=2**31, description="Number of the version, from 1.", examples=[1])]
+ArtefactName = Annotated[
+    Literal["genesis-map", "metrics", "graph-template", "peaks-binary", "timings", "manifest"],
+    Path(description="Name of the file.", examples=["genesis-map"]),
+]
 
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -39,15 +42,19 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 @router.get(
     TRACK + "/versions",
     response_model=VersionPage,
-    **query(reader, *VIEW),
+    **query(reader, *VIEW, refuses={410: ["cursor_gone"], 422: ["cursor"]}),
 )
 async def list_versions(
     request: Request,
-    track_id: UUID,
-    limit: Annotated[int, Query(ge=1, le=queries.MAX_LIMIT)] = 50,
-    cursor: Annotated[str | None, Query(max_length=4096)] = None,
+    track_id: TrackId,
+    limit: Annotated[
+        int, Query(ge=1, le=queries.MAX_LIMIT, description="How many versions to return at most.")
+    ] = 50,
+    cursor: Annotated[
+        str | None, Query(max_length=4096, description="`next_cursor` of the page before.")
+    ] = None,
 ) -> Response:
-    """List a track's versions, a page at a time, the first version first."""
+    """List the versions of a track, a page at a time, the first version first."""
     document = await track_document(request, track_id)
     wanted = queries.Query((Equals("_track_id", str(track_id)),), "number", cursor, limit)
     page = await services_of(request).views.find("track_versions", wanted, wait_of(request))
@@ -63,8 +70,8 @@ async def list_versions(
     response_model=VersionShape,
     **query(reader, *VIEW),
 )
-async def get_version(request: Request, track_id: UUID, number: Number) -> Response:
-    """Show one version: why it was made, by whom, its figures and its files."""
+async def get_version(request: Request, track_id: TrackId, number: Number) -> Response:
+    """Return one version: how and by whom it was made, its figures and its files."""
     version = await version_entry(request, track_id, number, "track_versions")
     names = await names_of(services_of(request).accounts, [version["by"]])
     return representation(request, msgspec.json.encode(named(version, names)), version["revision"])
@@ -86,12 +93,11 @@ def _file() -> dict[int, dict[str, Any]]:
     response_class=Response,
     **query(reader, *VIEW, RANGE, answers=_file(), refuses={416: ["range_not_satisfiable"]}),
 )
-async def get_peaks(request: Request, track_id: UUID, number: Number) -> Response:
-    """Read the waveform for drawing: lowest and highest sample of each stretch, at several zooms.
+async def get_peaks(request: Request, track_id: TrackId, number: Number) -> Response:
+    """Return the waveform for drawing: the lowest and highest sample of each stretch, at several zooms.
 
-    Each zoom, the finest first, is in audiowaveform's format 2, 8 bit. JSON has them as `zooms`; with
-    `Accept: application/octet-stream` they come one after the other, each behind a header that tells its
-    length.
+    Each zoom, the finest first, is in audiowaveform's format 2 with 8 bits. JSON has them as `zooms`. With
+    `Accept: application/octet-stream` they follow each other, each behind a header with its length.
     """
     name = "peaks-binary" if preferred(request, JSON, BINARY) == BINARY else "peaks"
     return await _artefact(request, track_id, number, name, "Authorization, Accept")
@@ -102,10 +108,12 @@ async def get_peaks(request: Request, track_id: UUID, number: Number) -> Respons
     response_class=Response,
     **query(reader, *VIEW, RANGE, answers=_file(), refuses={416: ["range_not_satisfiable"]}),
 )
-async def get_artefact(request: Request, track_id: UUID, number: Number, artefact: ArtefactName) -> Response:
-    """Read a version's artefact. Takes Range and If-None-Match.
+async def get_artefact(
+    request: Request, track_id: TrackId, number: Number, artefact: ArtefactName
+) -> Response:
+    """Return a file of a version. Takes Range.
 
-    Timings (of the run, in speedscope's format) belong to versions that an analysis made.
+    `timings`, in speedscope's format, exist for versions that an analysis made.
     """
     return await _artefact(request, track_id, number, artefact)
 

@@ -29,35 +29,45 @@ class Grid(msgspec.Struct, frozen=True):
 
 
 class _Edit(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class ExplicitBeats(_Edit):
-    """These beats and no others."""
+    """Replaces the grid by these beats."""
 
     edit: Literal["beats"] = "beats"
+    """May be left out: `beats_ms` alone says it."""
     beats_ms: Beats
+    """Beats in milliseconds from the start of the audio: 2 to 20,000, in order, inside the recording, 60 ms
+    to 30 s apart."""
     downbeats_ms: Beats = ()
+    """Those of the beats that begin a bar."""
 
 
 class Reshape(_Edit):
-    """The octave and phase errors trackers make: twice or half as many beats, or half a beat later."""
+    """Mends the octave and phase errors that trackers make."""
 
     edit: Literal["double", "halve", "shift_half_beat"]
+    """`double` adds a beat between each two, `halve` keeps every second one, `shift_half_beat` moves each by
+    half a beat."""
 
 
 class Offset(_Edit):
-    """Every beat `offset_ms` later (or earlier)."""
+    """Moves every beat by the same time."""
 
     edit: Literal["offset"] = "offset"
+    """Names this kind of edit."""
     offset_ms: Milliseconds
+    """How much later each beat comes, in milliseconds; negative for earlier."""
 
 
 class Stretch(_Edit):
-    """The grid stretched so that two of its beats (by index from 0) lie where they were heard."""
+    """Stretches the grid so that two of its beats lie where they were heard."""
 
     edit: Literal["stretch"] = "stretch"
+    """Names this kind of edit."""
     anchors: tuple[tuple[BeatIndex, Milliseconds], tuple[BeatIndex, Milliseconds]]
+    """Two pairs of a beat's index, from 0, and the time it shall have, in milliseconds."""
 
 
 Edit = Annotated[ExplicitBeats | Reshape | Offset | Stretch, Field(discriminator="edit")]

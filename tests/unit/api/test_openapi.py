@@ -67,6 +67,37 @@ def test_every_operation_names_its_roles_headers_and_refusals() -> None:
             assert {"Trace-Id", "X-Request-Id"} <= set(response["headers"]), told
 
 
+def test_every_property_and_parameter_is_described() -> None:
+    for told, operation in operations():
+        for parameter in operation.get("parameters", ()):
+            assert parameter.get("description"), f"{told} {parameter['name']}"
+        for media in operation.get("requestBody", {}).get("content", {}).values():
+            for name, part in media["schema"].get("properties", {}).items():
+                assert part.get("description"), f"{told} {name}"
+    for name, schema in json.loads(KEPT.read_text())["components"]["schemas"].items():
+        assert schema.get("description"), name
+        for part, described in schema.get("properties", {}).items():
+            assert described.get("description") or "$ref" in described, f"{name}.{part}"
+
+
+def test_every_body_has_an_example() -> None:
+    bodies = [
+        (told, operation["requestBody"]) for told, operation in operations() if "requestBody" in operation
+    ]
+    for told, body in bodies:
+        (media,) = body["content"].values()
+        assert (
+            media.get("examples") or media.get("example") or set(media["schema"]["properties"]) == {"file"}
+        ), told
+
+
+def test_answers_are_open_to_new_fields() -> None:
+    schemas = json.loads(KEPT.read_text())["components"]["schemas"]
+    closed = {name for name, schema in schemas.items() if schema.get("additionalProperties") is False}
+    sent = {"TrackPatch", "AnalysisRequest", "ArchiveRequest"}
+    assert closed == sent | {f"{kind}Override" for kind in ("Explicit", "Reshape", "Offset", "Stretch")}
+
+
 def test_what_a_change_needs_can_be_given_in_the_documentation_page() -> None:
     paths = json.loads(KEPT.read_text())["paths"]
     for path, operations in paths.items():
