@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, assert_never
+from functools import cached_property
 
 from fastapi import FastAPI
 
@@ -16,15 +16,15 @@ from api.rest.health import Readiness
 from api.security.tokens import TokenVerifier
 from api.services import Services
 from app.ports import Ports
-from app.readiness import artefacts_ready, follows, store_ready, views_follow, views_served
+from app.readiness import follows
+from app.role_list import BY_NAME, ROLES, Loop
 from app.settings import Settings
 from commands.analysis.attempt import Workbench
-from commands.analysis.consumer import AnalysisConsumer
 from commands.analysis.reports import Reports
 from commands.analysis.worker import AnalysisWorker, worker_name
 from commands.pipeline import Pipeline
+from commands.process import Process
 from commands.references import References
-from commands.rollout import Rollout
 from commands.states import States
 from commands.tracks import track_handlers
 from commands.upload import Uploads
@@ -35,26 +35,32 @@ from projections.queries import Views
 from projections.supervisor import Projections
 from projections.views import VIEWS
 
-Role = Literal["api", "projector", "analysis", "rollout"]
-"""What an application's processes share out between them; the embedded profile's one does it all."""
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Application:
     """The whole application over one profile's ports: the API, and the loops behind it."""
 
-    api: FastAPI
-    readiness: Mapping[Role, Readiness]
+    ports: Ports
+    services: Services
     pipeline: Pipeline
     views: Views
     projections: Projections
-    consumer: AnalysisConsumer
     worker: AnalysisWorker
-    rollout: Rollout
+    processes: Mapping[str, Process]
     states: States
 
+    @cached_property
+    def api(self) -> FastAPI:
+        """The API, with its own readiness."""
+        return create_api(self.services, self.readiness("api"))
+
+    def readiness(self, role: str) -> Readiness:
+        """Return what a process of this role needs to be ready."""
+        needs = BY_NAME[role].needs(self)
+        return {**needs, **follows(self.processes[role])} if role in self.processes else needs
+
     @asynccontextmanager
-    async def running(self, *roles: Role) -> AsyncGenerator[None]:
+    async def running(self, *roles: str) -> AsyncGenerator[None]:
         """Run the loops of these roles for the length of the block; one that ends by itself ends it."""
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -67,18 +73,9 @@ class Application:
             # Also when it was cancelled, which is how a role ends.
             await self.states.close()
 
-    def _loops(self, role: Role) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
-        match role:
-            case "api":
-                return ()
-            case "projector":
-                return (self.projections.run,)
-            case "analysis":
-                return (self.consumer.run, self.worker.run)
-            case "rollout":
-                return (self.rollout.run,)
-            case _:
-                assert_never(role)
+    def _loops(self, role: str) -> Sequence[Loop]:
+        loops = BY_NAME[role].loops(self)
+        return (self.processes[role].run, *loops) if role in self.processes else loops
 
 
 async def _end(loops: list[asyncio.Task[None]]) -> None:
@@ -117,22 +114,18 @@ def assemble(settings: Settings, ports: Ports) -> Application:
         incoming=ports.incoming,
         cors_origins=settings.cors_origins,
     )
-    consumer = AnalysisConsumer(ports.log, ports.events, ports.jobs, worker)
-    rollout = Rollout(ports.log, ports.events)
-    readiness: dict[Role, Readiness] = {
-        "api": {**store_ready(ports), **artefacts_ready(ports), **views_served(views)},
-        "projector": {**store_ready(ports), **views_served(views), **views_follow(views)},
-        "analysis": {**store_ready(ports), **artefacts_ready(ports), **follows(consumer)},
-        "rollout": {**store_ready(ports), **follows(rollout)},
+    processes = {
+        role.name: Process(role.manager(ports, worker), ports.log, ports.events, ports.processes, pipeline)
+        for role in ROLES
+        if role.manager
     }
     return Application(
-        api=create_api(services, readiness["api"]),
-        readiness=readiness,
+        ports=ports,
+        services=services,
         pipeline=pipeline,
         views=views,
         projections=Projections(VIEWS, ports.documents, ports.log, ports.events, REGISTRY, progress),
-        consumer=consumer,
         worker=worker,
-        rollout=rollout,
+        processes=processes,
         states=states,
     )

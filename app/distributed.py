@@ -19,6 +19,7 @@ from adapters.postgres.append_queue import AppendQueue
 from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.jobs import PostgresJobQueue
 from adapters.postgres.pool import Pool, make_pool
+from adapters.postgres.processes import process_ports
 from adapters.postgres.snapshots import PostgresSnapshots
 from app.incoming import private_folder
 from app.ports import Ports
@@ -45,6 +46,7 @@ async def distributed(settings: Distributed) -> AsyncGenerator[Ports]:
                     snapshots=PostgresSnapshots(pool),
                     documents=MongoDocuments(mongo, VIEWS),
                     jobs=PostgresJobQueue(pool),
+                    processes=process_ports(pool),
                     accounts=PostgresAccounts(pool),
                     artefacts=S3Artefacts(settings.artefacts_url),
                     analyser=analyser,

@@ -18,6 +18,7 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.flush_bell import FlushBell
 from adapters.postgres.jobs import PostgresJobQueue
 from adapters.postgres.pool import make_pool
+from adapters.postgres.processes import process_ports
 from adapters.postgres.snapshots import PostgresSnapshots
 from adapters.postgres.tail import PostgresLog
 from app.ports import Ports
@@ -39,6 +40,7 @@ async def embedded(settings: Embedded, folder: DataFolder, access: Access) -> As
             snapshots=PostgresSnapshots(pool),
             documents=PostgresDocuments(pool),
             jobs=PostgresJobQueue(pool),
+            processes=process_ports(pool),
             accounts=PostgresAccounts(pool),
             artefacts=FolderArtefacts(folder.artefacts),
             analyser=analyser,

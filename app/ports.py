@@ -7,6 +7,7 @@ from pathlib import Path
 
 from api.security.guard import Accounts
 from commands.ports import Analyser, Artefacts, JobQueue, Snapshots
+from commands.process_ports import ProcessPorts
 from domain.log import EventStore, Log
 from projections.documents import DocumentStore
 
@@ -20,6 +21,7 @@ class Ports:
     snapshots: Snapshots
     documents: DocumentStore
     jobs: JobQueue
+    processes: ProcessPorts
     accounts: Accounts
     artefacts: Artefacts
     analyser: Analyser

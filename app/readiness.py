@@ -10,8 +10,7 @@ from adapters.kafka.relay_standing import relay_standing
 from adapters.postgres.pool import Pool
 from api.rest.health import Readiness
 from app.ports import Ports
-from commands.analysis.consumer import AnalysisConsumer
-from commands.rollout import Rollout
+from commands.process import Process
 from domain.errors import NotFound, Unavailable
 from domain.lag import Lag
 from projections.queries import Views
@@ -60,18 +59,23 @@ def relay_ready(pool: Pool, relay: Relay) -> Readiness:
     return {"relay": check}
 
 
-def follows(manager: AnalysisConsumer | Rollout) -> Readiness:
-    """A process manager is no more than a minute behind the log."""
+def follows(process: Process) -> Readiness:
+    """A process manager is no more than a minute behind the log; parked keys are named, and others go on."""
 
     async def check() -> str:
-        behind = await manager.lag(datetime.now(UTC))
-        if behind is None:
-            return "nothing to read yet"
-        if behind.ahead or behind.seconds > LATE_S:
+        behind = await process.lag(datetime.now(UTC))
+        if behind is not None and (behind.ahead or behind.seconds > LATE_S):
             raise Unavailable(str(behind))
-        return str(behind)
+        return "nothing to read yet" if behind is None else str(behind)
 
-    return {"lag": check}
+    async def parked() -> str:
+        keys = await process.parked()
+        if not keys:
+            return "none"
+        named = ", ".join(key.key for key in keys[:5])
+        return f"{len(keys)} ({named}{', …' if len(keys) > 5 else ''}): see `beatledger processes parked`"
+
+    return {"lag": check, "parked": parked}
 
 
 def views_served(views: Views) -> Readiness:

@@ -15,7 +15,8 @@ from app.bootstrap import assemble
 from app.distributed import distributed, relay_of, serving_pool
 from app.http_server import HttpServer, listening
 from app.readiness import relay_ready
-from app.settings import Distributed, ProcessRole
+from app.role_list import RELAY
+from app.settings import Distributed
 
 
 class Reception:
@@ -33,7 +34,7 @@ class Reception:
         await self._app(scope, receive, send)
 
 
-def run(role: ProcessRole, settings: Distributed, ready: Callable[[str], None]) -> None:
+def run(role: str, settings: Distributed, ready: Callable[[str], None]) -> None:
     """Run a role until SIGINT or SIGTERM, its health probes on the port; `ready` is called with their URL.
 
     From the main thread, which the analysis children are tied to. Raises CannotStart.
@@ -45,9 +46,7 @@ def run(role: ProcessRole, settings: Distributed, ready: Callable[[str], None]) 
         runner.run(_run(role, settings, door, ready))
 
 
-async def _run(
-    role: ProcessRole, settings: Distributed, door: socket.socket, ready: Callable[[str], None]
-) -> None:
+async def _run(role: str, settings: Distributed, door: socket.socket, ready: Callable[[str], None]) -> None:
     reception = Reception()
     server = HttpServer(reception, door, ready)
     working = asyncio.create_task(_work(role, settings, reception))
@@ -60,10 +59,10 @@ async def _run(
         await working
 
 
-async def _work(role: ProcessRole, settings: Distributed, reception: Reception) -> None:
+async def _work(role: str, settings: Distributed, reception: Reception) -> None:
     """Wait for Postgres, open what the role needs, let its door show it, and work until cancelled."""
     await until_migrated(settings.database_url.get_secret_value())
-    if role == "relay":
+    if role == RELAY:
         async with serving_pool(settings) as pool:
             relay = relay_of(settings)
             reception.open(create_probes(relay_ready(pool, relay)))
@@ -71,7 +70,7 @@ async def _work(role: ProcessRole, settings: Distributed, reception: Reception) 
         return
     async with distributed(settings) as ports:
         application = assemble(settings, ports)
-        probes = create_probes(application.readiness[role])
+        probes = create_probes(application.readiness(role))
         reception.open(application.api if role == "api" else probes)
         async with application.running(role):
             await asyncio.Event().wait()

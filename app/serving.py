@@ -14,6 +14,7 @@ from app.bootstrap import assemble
 from app.embedded import embedded, empty_incoming
 from app.http_server import HttpServer, listening
 from app.migration import prepare
+from app.role_list import EMBEDDED
 from app.settings import Embedded
 
 
@@ -49,6 +50,6 @@ async def _serve(
         application = assemble(settings, ports)
         # We hold the data folder, so whoever had a lease is gone: no need to wait until it runs out.
         await ports.jobs.expire_leases()
-        async with application.running("projector", "analysis", "rollout"):
+        async with application.running(*EMBEDDED):
             await HttpServer(application.api, door, ready).serve_until_signalled()
         supervising.cancel()

@@ -17,9 +17,6 @@ TOKEN_SECRET = "token.key"  # noqa: S105 - the name of a file in the data folder
 
 Profile = Literal["embedded", "distributed"]
 
-ProcessRole = Literal["api", "relay", "projector", "analysis", "rollout"]
-"""What a process of the distributed profile does; the embedded one does it all, but for the relay."""
-
 
 Secret = Annotated[SecretStr, Field(min_length=MIN_SECRET_BYTES)]
 """What access tokens are signed with."""

@@ -1,93 +1,110 @@
-"""Follows the log for a process manager: each event at least once, in the order of its key, none passed by.
+"""The shape of a process manager: pure functions over recorded events, run by `commands.process.Process`.
 
-A group that is new, or has lost its place, replays all there is from the event store and then follows from
-where the log ended before: what it handles must be harmless when it comes again.
+To add one: write `evolve(state, recorded)` and `react(state, cause)` beside its commands, build a
+`ProcessManager` from them, and add one entry to app/process_list.py.
+Test it as given(events).when(event or deadline).then(actions): tests/unit/commands/process_house.py.
+
+Every input is handled at least once, in the order of its key. So each thing a reaction asks for must be
+harmless when it is repeated: commands carry ids derived from their content, effects are idempotent, a
+deadline set twice is one row.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+from uuid import UUID
 
-import structlog
-
-from domain.errors import LedgerError
-from domain.lag import Lag, lag
-from domain.log import EventStore, Log, Subscription
+from commands.issue import Caller
+from domain.command import Command
+from domain.errors import Busy, RevisionConflict, Unavailable
 from domain.recorded import Recorded
 
-log = structlog.get_logger(__name__)
-
-_AGAIN_S = 1.0
+S = TypeVar("S")
 
 
-class Follower:
-    """One member of a consumer group; `handle` lets one event take effect."""
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Issue a command. `command_id` is derived from the content, so that a repetition is recognised."""
 
-    def __init__(
-        self,
-        group: str,
-        categories: Collection[str],
-        log: Log,
-        store: EventStore,
-        handle: Callable[[Recorded], Awaitable[None]],
-    ) -> None:
-        self._group = group
-        self._categories = categories
-        self._log = log
-        self._store = store
-        self._handle = handle
-        self._reached: Mapping[str, int] = {}
-        self._subscription: Subscription | None = None
+    command: Command
+    command_id: UUID
 
-    async def run(self) -> None:
-        """Follow the log until cancelled. Whatever goes wrong, it begins again at the last commit."""
-        while True:
-            try:
-                await self._follow()
-            except LedgerError as error:
-                log.warning("follower.begins_again", group=self._group, code=error.code, detail=error.detail)
-            await asyncio.sleep(_AGAIN_S)
 
-    async def lag(self, now: datetime) -> Lag | None:
-        """Return how far this member is behind; None while it was shown nothing of what is its own to follow.
+@dataclass(frozen=True, slots=True)
+class SetDeadline:
+    """React again `after_s` seconds after the causing event; replaces the key's deadline of the kind.
 
-        Raises Unavailable.
-        """
-        reached = self._reached
-        # What a rebalance gave to others is theirs to be late with. Without any shard this member may as well
-        # be between two tries at an event it can't handle: then what it reached last tells.
-        if self._subscription is not None and (ours := self._subscription.reached):
-            reached = {shard: position for shard, position in reached.items() if shard in ours}
-        if not reached:
-            # Whoever can't reach the log is shown nothing either.
-            await self._log.end_offsets(self._categories)
-            return None
-        return await lag(self._store, self._categories, reached.values(), now)
+    An event recorded ahead of the database's clock counts from now.
+    """
 
-    async def _follow(self) -> None:
-        if not await self._log.group_exists(self._group):
-            await self._catch_up()
-        async with self._log.subscribe(self._group, self._categories) as subscription:
-            self._subscription = subscription
-            async for batch in subscription:
-                if not self._reached and batch.events:
-                    # Stopped before its first event it is behind, not idle.
-                    before = min(recorded.position for recorded in batch.events) - 1
-                    self._reached = dict.fromkeys(batch.reached, before)
-                for recorded in batch.events:
-                    await self._handle(recorded)
-                await subscription.commit()
-                self._reached = dict(subscription.reached)
+    kind: str
+    after_s: float
 
-    async def _catch_up(self) -> None:
-        ends = await self._log.end_offsets(self._categories)
-        position = 0
-        self._subscription, self._reached = None, dict.fromkeys(ends, position)
-        while page := await self._store.read_log(position, categories=self._categories):
-            for recorded in page:
-                await self._handle(recorded)
-            position = page[-1].position
-            self._reached = dict.fromkeys(ends, position)
-        await self._log.start_group(self._group, ends)
+
+@dataclass(frozen=True, slots=True)
+class ClearDeadline:
+    """Remove the key's deadline of this kind."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A deadline that has passed. `position`, `event_id`, `correlation_id` are of the event it derives from.
+
+    `turn` counts the deadlines derived from that event one after the other, from 0.
+    """
+
+    key: str
+    kind: str
+    due_at: datetime
+    position: int
+    turn: int
+    event_id: UUID
+    correlation_id: UUID
+    traceparent: str | None
+
+
+Cause = Recorded | Due
+"""What a process manager reacts to."""
+
+Verdict = Literal["retry", "park", "stop"]
+"""After an input failed: try again with backoff, park its key and go on, or end the process."""
+
+
+def retry_or_park(error: Exception) -> Verdict:
+    """Retry while a store is away or busy, or a race was lost; park the key for everything else."""
+    return "retry" if isinstance(error, Unavailable | Busy | RevisionConflict) else "park"
+
+
+async def no_effects(effect: Any) -> None:
+    """Refuse every effect: this process manager has commands and deadlines only."""
+    raise TypeError(f"{type(effect).__name__} is neither a command nor a deadline, and there are no effects")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessManager(Generic[S]):
+    """What a process manager is, as data; one instance of its state for each partition key.
+
+    `name` is its consumer group and the owner of its rows; `types` names the events it takes in, None = all
+    of its categories. `react` gets the state with the event folded in, and returns a sequence of Send,
+    SetDeadline, ClearDeadline, or effects of its own (plain data), which `perform` carries out. Effects take
+    effect first, in the order given, then deadlines, and then the commands, many at once.
+    """
+
+    name: str
+    categories: frozenset[str]
+    types: frozenset[str] | None
+    caller: Caller
+    initial: S
+    evolve: Callable[[S, Recorded], S]
+    react: Callable[[S, Cause], Sequence[object]]
+    perform: Callable[[Any], Awaitable[None]] = no_effects
+    verdict: Callable[[Exception], Verdict] = retry_or_park
+
+    def takes(self, recorded: Recorded) -> bool:
+        """Say whether an event of its categories concerns it."""
+        return self.types is None or recorded.type in self.types

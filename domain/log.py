@@ -163,11 +163,13 @@ class Batch:
     """What a subscription has next: events of one or more shards, each shard's in order.
 
     `reached` is, for each shard, the position up to which the group has now been shown everything it
-    subscribed to, whether or not an event of this batch stands there.
+    subscribed to, whether or not an event of this batch stands there. `offsets` is where each shard of the
+    batch goes on behind it.
     """
 
     events: tuple[Recorded, ...]
     reached: Mapping[str, int] = field(default_factory=dict[str, int])
+    offsets: Offsets = field(default_factory=dict[str, int])
 
 
 class Subscription(Protocol):
@@ -177,8 +179,8 @@ class Subscription(Protocol):
         """Iterate over batches for ever; an uncommitted batch comes again after a restart."""
         ...
 
-    async def commit(self) -> None:
-        """Record that every batch handed out so far has taken effect."""
+    async def commit(self, batch: Batch | None = None) -> None:
+        """Record that this batch and those before have taken effect; None = every batch handed out so far."""
         ...
 
     @property

@@ -71,6 +71,7 @@ class Member(ConsumerRebalanceListener):
     def __init__(self, bootstrap: str, kafka_group: str, topics: Sequence[str], limit: int) -> None:
         self.assigned: frozenset[TopicPartition] = frozenset()
         self._handed: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._began: dict[TopicPartition, int] = {}
         self._waiting: dict[TopicPartition, list[Any]] = {}
         self._group = kafka_group
         with kafka_unavailable():
@@ -107,6 +108,7 @@ class Member(ConsumerRebalanceListener):
         records, self._waiting = first_page(self._waiting)
         for partition, some in records.items():
             self._handed[partition] = next_after(some[-1])
+            self._began.setdefault(partition, some[0].offset)
         return records
 
     def _fetch(self) -> dict[TopicPartition, list[Any]]:
@@ -124,16 +126,28 @@ class Member(ConsumerRebalanceListener):
             except _PLACE_LOST as lost:
                 raise PlaceLost(repr(lost)) from lost
 
-    def commit(self) -> None:
-        """Commit what was handed out, but for partitions that have gone to others: these show it again."""
-        if not self._handed:
+    def commit(self, up_to: Mapping[TopicPartition, int] | None = None) -> None:
+        """Commit these offsets, None = all that was handed out.
+
+        Not for partitions that have gone to others, nor for what was handed out before they came back: others
+        show it again, and a commit could undo theirs.
+        """
+        offsets = dict(self._handed)
+        if up_to is not None:
+            offsets = {
+                partition: OffsetAndMetadata(offset, "", -1)
+                for partition, offset in up_to.items()
+                if partition in self._began and offset > self._began[partition]
+            }
+        if not offsets:
             return
         with kafka_unavailable():
             try:
-                self._consumer.commit(dict(self._handed), timeout_ms=_COMMIT_MS)
+                self._consumer.commit(offsets, timeout_ms=_COMMIT_MS)
             except _NOT_OURS_ANY_MORE as rebalanced:
                 log.info("member.rebalanced_before_commit", group=self._group, error=repr(rebalanced))
-        self._handed.clear()
+        if up_to is None:
+            self._handed.clear()
 
     def close(self) -> None:
         """Leave the group, so that others take over at once."""
@@ -178,6 +192,7 @@ class Member(ConsumerRebalanceListener):
         self.assigned -= frozenset(revoked)
         for partition in revoked:
             self._handed.pop(partition, None)
+            self._began.pop(partition, None)
             self._waiting.pop(partition, None)
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -85,16 +86,19 @@ class KafkaSubscription:
         ours = {self._layout.shard(partition) for partition in assigned}
         return {shard: position for shard, position in self._reached.items() if shard in ours}
 
-    async def commit(self) -> None:
+    async def commit(self, batch: Batch | None = None) -> None:
         """See domain.log.Subscription. Waits while Kafka or Postgres is away.
 
         Raises NotFound when the group was started anew or lost its place meanwhile: subscribe again.
         """
+        offsets = None
+        if batch is not None:
+            offsets = {self._layout.partition(shard): offset for shard, offset in batch.offsets.items()}
         while True:
             try:
                 await self._check_incarnation()
                 if self._member is not None:
-                    await self._in_thread(self._member.commit)
+                    await self._in_thread(partial(self._member.commit, offsets))
             except Unavailable as away:
                 self._tell_waiting(str(away))
                 await asyncio.sleep(_wait_s(1))
@@ -146,8 +150,10 @@ class KafkaSubscription:
         """Return the events of our categories; None when even the markers tell nothing new."""
         events: list[Recorded] = []
         reached: dict[str, int] = {}
+        offsets: dict[str, int] = {}
         for partition, some in records.items():
             shard = self._layout.shard(partition)
+            offsets[shard] = some[-1].offset + 1
             for record in some:
                 category = category_of(record.headers)
                 if category in self._categories:
@@ -156,7 +162,7 @@ class KafkaSubscription:
                 # After a repetition positions go back; what was shown stays shown.
                 if position > self._reached.get(shard, 0):
                     self._reached[shard] = reached[shard] = position
-        return Batch(tuple(events), reached) if events or reached else None
+        return Batch(tuple(events), reached, offsets) if events or reached else None
 
     async def _begin_again(self, away: Unavailable) -> None:
         self._failures += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -125,16 +126,17 @@ class TailSubscription:
         """See domain.log.Subscription."""
         return {SHARD: self._position}
 
-    async def commit(self) -> None:
+    async def commit(self, batch: Batch | None = None) -> None:
         """See domain.log.Subscription. Waits while Postgres is away.
 
         Raises NotFound when the group was started anew meanwhile: subscribe again.
         """
-        if self._committed == self._position:
+        position = self._position if batch is None else batch.offsets[SHARD]
+        if self._committed >= position:
             return
-        if not await self._until_there(self._write_checkpoint):
+        if not await self._until_there(partial(self._write_checkpoint, position)):
             raise NotFound(f"the consumer group {self._group} was started anew: subscribe again")
-        self._committed = self._position
+        self._committed = position
 
     async def _read(self, conn: AsyncConnection[Any]) -> Batch | None:
         """Return what is next, None when everything was shown; without events when only others' lie ahead."""
@@ -148,15 +150,16 @@ class TailSubscription:
             ORDER BY notification_id
         """
         page = await fetch_recorded(conn, clause, [self._position, until, self._categories], self._limit)
-        return Batch(tuple(page), {SHARD: page[-1].position if page.more else until})
+        reached = page[-1].position if page.more else until
+        return Batch(tuple(page), {SHARD: reached}, {SHARD: reached})
 
-    async def _write_checkpoint(self, conn: AsyncConnection[Any]) -> bool:
+    async def _write_checkpoint(self, position: int, conn: AsyncConnection[Any]) -> bool:
         cursor = await conn.execute(
             """
             UPDATE log_groups SET position = greatest(position, %s), committed_at = now()
             WHERE name = %s AND epoch = %s
             """,
-            [self._position, self._group, self._epoch],
+            [position, self._group, self._epoch],
         )
         return cursor.rowcount == 1
 

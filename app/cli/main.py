@@ -10,7 +10,7 @@ import sys
 import typer
 
 from adapters.postgres.cannot_start import CannotStart
-from app.cli import analyse, audit, demo, jobs, projections, server
+from app.cli import analyse, audit, demo, jobs, processes, projections, server
 from app.logging import configure_logging
 from domain.errors import LedgerError
 
@@ -26,6 +26,7 @@ cli.command("token")(server.token)
 cli.command("demo")(demo.demo)
 cli.command("analyse")(analyse.analyse)
 cli.add_typer(projections.cli, name="projections")
+cli.add_typer(processes.cli, name="processes")
 cli.add_typer(jobs.cli, name="jobs")
 cli.add_typer(audit.cli, name="audit")
 

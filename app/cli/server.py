@@ -14,13 +14,14 @@ from adapters.postgres.cannot_start import CannotStart
 from adapters.postgres.data_folder import DataFolder
 from api.security.principal import PersonRole
 from app.cli.local import DataDir, read_settings, secret_of, settings_with
-from app.settings import Distributed, Embedded, Migration, ProcessRole
+from app.role_list import DISTRIBUTED
+from app.settings import Distributed, Embedded, Migration
 from domain.command import Line
 
 RoleName = StrEnum("RoleName", get_args(PersonRole))
 """The roles of people, in the shape typer lists and checks."""
 
-ProcessName = StrEnum("ProcessName", get_args(ProcessRole))
+ProcessName = StrEnum("ProcessName", DISTRIBUTED)
 """The roles of processes, likewise."""
 
 Host = Annotated[str | None, typer.Option(help="Where to listen (default: 127.0.0.1)")]
@@ -71,8 +72,7 @@ def role(
     settings = settings_with(host=host, port=port)
     if not isinstance(settings, Distributed):
         raise CannotStart("roles are the distributed profile: set BEATLEDGER_PROFILE=distributed")
-    wanted = next(known for known in get_args(ProcessRole) if known == name)
-    roles.run(wanted, settings, lambda url: typer.echo(f"beatledger {name} is at {url}"))
+    roles.run(name.value, settings, lambda url: typer.echo(f"beatledger {name} is at {url}"))
 
 
 def migrate(data_dir: DataDir = None) -> None:

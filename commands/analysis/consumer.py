@@ -1,23 +1,101 @@
-"""From the log to the queue: every analysis that was asked for becomes a job, every outcome its end."""
+"""From the log to the queue: the process manager that makes each analysis asked for a job, and ends it.
+
+Its effects are the rows of the queue. Each row knows the revision of the event it reflects, so events may
+come twice and late.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 from analysis.result import Settings
+from commands.analysis.reports import WORKER
 from commands.analysis.standing import ABANDONED, COMPLETED, FAILED, QUEUED, standing_after
-from commands.following import Follower
-from commands.ports import JobQueue, QueuedJob
+from commands.following import Cause, ProcessManager
+from commands.ports import JobQueue, JobStanding, QueuedJob
 from domain.events import REGISTRY
-from domain.lag import Lag
-from domain.log import EventStore, Log
 from domain.recorded import Recorded
 from domain.track.events import AnalysisQueued, TrackUploaded
 
 GROUP = "analysis"
 CATEGORY = "track"
+UPLOADED = "track.uploaded"
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """What every analysis of a track reads."""
+
+    sha256: str
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueue:
+    """Add this job to the queue."""
+
+    job: QueuedJob
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Bring a job's row to where its stream says it stands."""
+
+    standing: JobStanding
+
+
+@dataclass(frozen=True, slots=True)
+class EndChild:
+    """End the job's child if it runs in this process."""
+
+    job_id: UUID
+
+
+def evolve(audio: Audio | None, recorded: Recorded) -> Audio | None:
+    """Return the track's audio. Raises UnknownEvent."""
+    if recorded.type != UPLOADED:
+        return audio
+    event = REGISTRY.decode(recorded)
+    assert isinstance(event, TrackUploaded)
+    return Audio(event.audio_sha256, event.duration_ms)
+
+
+def react(audio: Audio | None, cause: Cause) -> Sequence[Enqueue | Record | EndChild]:
+    """Return what an event of a track does to the queue. Raises UnknownEvent."""
+    assert isinstance(cause, Recorded), "analysis sets no deadlines"
+    match cause.type:
+        case "track.analysis_queued":
+            assert audio is not None, "a track begins with its upload"
+            return (Enqueue(_job(audio, cause)),)
+        case "track.analysis_failed" | "track.analysis_completed":
+            return (Record(standing_after(cause)),)
+        case "track.analysis_abandoned":
+            standing = standing_after(cause)
+            return (Record(standing), EndChild(standing.job_id))
+        case _:
+            return ()
+
+
+def _job(audio: Audio, recorded: Recorded) -> QueuedJob:
+    event = REGISTRY.decode(recorded)
+    assert isinstance(event, AnalysisQueued)
+    return QueuedJob(
+        job_id=event.job_id,
+        track_id=recorded.stream,
+        number=event.number,
+        priority=event.priority,
+        audio_sha256=audio.sha256,
+        settings=Settings(event.preset, event.bpm_hint, event.engine),
+        duration_ms=audio.duration_ms,
+        queued_at=recorded.recorded_at,
+        revision=recorded.revision,
+        event_id=recorded.event_id,
+        correlation_id=recorded.correlation_id,
+        traceparent=recorded.traceparent,
+    )
 
 
 class Crew(Protocol):
@@ -32,58 +110,26 @@ class Crew(Protocol):
         ...
 
 
-class AnalysisConsumer:
-    """Follows the tracks' events in the group `analysis`.
+def analyses(queue: JobQueue, crew: Crew) -> ProcessManager[Audio | None]:
+    """Return the process manager of analyses over this queue and these workers."""
 
-    Each row knows the revision of the event it reflects, so events may come twice and late.
-    """
+    async def perform(effect: Enqueue | Record | EndChild) -> None:
+        match effect:
+            case Enqueue(job):
+                await queue.enqueue(job)
+                crew.wake()
+            case Record(standing):
+                await queue.record(standing)
+            case EndChild(job_id):
+                crew.cancel(job_id)
 
-    def __init__(self, log: Log, store: EventStore, queue: JobQueue, crew: Crew) -> None:
-        self._follower = Follower(GROUP, [CATEGORY], log, store, self.handle)
-        self._store = store
-        self._queue = queue
-        self._crew = crew
-
-    async def run(self) -> None:
-        """Follow the log until cancelled.
-
-        An event of a newer schema version waits for this process to be replaced: passing it by would lose
-        the analysis.
-        """
-        await self._follower.run()
-
-    async def lag(self, now: datetime) -> Lag | None:
-        """Return how far this process is behind, None before it has seen anything. Raises Unavailable."""
-        return await self._follower.lag(now)
-
-    async def handle(self, recorded: Recorded) -> None:
-        """Let one event take effect on the queue. Raises UnknownEvent, Unavailable."""
-        if recorded.type == QUEUED:
-            await self._queue.enqueue(await self._job(recorded))
-            self._crew.wake()
-        elif recorded.type in (FAILED, ABANDONED, COMPLETED):
-            standing = standing_after(recorded)
-            await self._queue.record(standing)
-            if recorded.type == ABANDONED:
-                self._crew.cancel(standing.job_id)
-
-    async def _job(self, recorded: Recorded) -> QueuedJob:
-        event = REGISTRY.decode(recorded)
-        first = await self._store.read_stream(recorded.stream, up_to=1)
-        uploaded = REGISTRY.decode(first[0])
-        assert isinstance(event, AnalysisQueued)
-        assert isinstance(uploaded, TrackUploaded)
-        return QueuedJob(
-            job_id=event.job_id,
-            track_id=recorded.stream,
-            number=event.number,
-            priority=event.priority,
-            audio_sha256=uploaded.audio_sha256,
-            settings=Settings(event.preset, event.bpm_hint, event.engine),
-            duration_ms=uploaded.duration_ms,
-            queued_at=recorded.recorded_at,
-            revision=recorded.revision,
-            event_id=recorded.event_id,
-            correlation_id=recorded.correlation_id,
-            traceparent=recorded.traceparent,
-        )
+    return ProcessManager(
+        name=GROUP,
+        categories=frozenset({CATEGORY}),
+        types=frozenset({UPLOADED, QUEUED, FAILED, ABANDONED, COMPLETED}),
+        caller=WORKER,
+        initial=None,
+        evolve=evolve,
+        react=react,
+        perform=perform,
+    )

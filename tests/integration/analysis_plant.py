@@ -20,14 +20,16 @@ from uuid_utils.compat import uuid7
 
 from adapters.artefacts.folder import FolderArtefacts
 from adapters.postgres.jobs import PostgresJobQueue
+from adapters.postgres.processes import process_ports
 from adapters.postgres.snapshots import PostgresSnapshots
 from commands.analysis.attempt import Workbench
-from commands.analysis.consumer import AnalysisConsumer
+from commands.analysis.consumer import analyses
 from commands.analysis.reports import Reports
 from commands.analysis.worker import AnalysisWorker
 from commands.issue import Answer, Caller, Issue
 from commands.pipeline import Pipeline
 from commands.ports import Analyser, JobView
+from commands.process import Process
 from commands.states import States
 from commands.tracks import track_handlers
 from commands.versions import Versions
@@ -54,8 +56,10 @@ class Plant:
     def worker(self, name: str = "here", concurrency: int = 2) -> AnalysisWorker:
         return AnalysisWorker(name, self.bench, concurrency)
 
-    def consumer(self, worker: AnalysisWorker) -> AnalysisConsumer:
-        return AnalysisConsumer(self.ledger.log, self.ledger.store, self.queue, worker)
+    def consumer(self, worker: AnalysisWorker) -> Process:
+        manager = analyses(self.queue, worker)
+        ports = process_ports(self.ledger.pool)
+        return Process(manager, self.ledger.log, self.ledger.store, ports, self.pipeline)
 
     async def upload(self, song: bytes, duration_ms: float = 11_000, **fields: Any) -> tuple[UUID, UUID]:
         """Return the ids of the new track and its job."""

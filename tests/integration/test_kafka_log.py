@@ -18,8 +18,10 @@ from adapters.kafka.log import KafkaLog
 from adapters.kafka.topics import create_topics
 from adapters.postgres.access import Access
 from adapters.postgres.documents import PostgresDocuments
-from commands.analysis.consumer import AnalysisConsumer
+from adapters.postgres.processes import process_ports
+from commands.analysis.consumer import analyses
 from commands.ports import JobStanding, QueuedJob
+from commands.process import Process
 from domain.errors import NotFound
 from domain.events import REGISTRY
 from domain.log import Log
@@ -255,7 +257,13 @@ async def test_everyone_catches_up_from_the_event_store_when_kafka_comes_back_em
             _read_side(access, own_kafka.bootstrap) as side,
         ):
             queue = NotedQueue()
-            consumer = AnalysisConsumer(side.ledger.log, side.events, queue, queue)  # type: ignore[arg-type]
+            consumer = Process(
+                analyses(queue, queue),  # type: ignore[arg-type]
+                side.ledger.log,
+                side.events,
+                process_ports(side.ledger.pool),
+                None,  # type: ignore[arg-type] - it issues no commands
+            )
             following = asyncio.create_task(consumer.run())
             async with running(side):
                 await tell_stories(side.events, 1, tracks=5)

@@ -24,7 +24,7 @@ from adapters.postgres.migrate import migrate
 from analysis.synth import synthesise
 from api.security.principal import PersonRole
 from api.security.tokens import mint
-from app.bootstrap import Application, Role, assemble
+from app.bootstrap import Application, assemble
 from app.distributed import distributed, relay_of
 from app.embedded import embedded
 from app.migration import migrate_servers
@@ -103,7 +103,7 @@ async def distributed_house(settings: Migration, access: Access, *, working: boo
 @asynccontextmanager
 async def _open(application: Application, working: bool) -> AsyncGenerator[Application]:
     """Run the application's loops around a block that begins when it is ready."""
-    roles: tuple[Role, ...] = ("projector", "analysis", "rollout")
+    roles = ("projector", "analysis", "rollout")
     async with application.running(*roles) if working else _reading(application):
         transport = httpx2.ASGITransport(application.api)
         async with httpx2.AsyncClient(transport=transport, base_url="http://beatledger") as client:
@@ -125,7 +125,10 @@ def _files(folder: Path) -> int:
 
 @asynccontextmanager
 async def _reading(application: Application) -> AsyncGenerator[None]:
-    loops = [asyncio.create_task(loop.run()) for loop in (application.projections, application.consumer)]
+    loops = [
+        asyncio.create_task(loop.run())
+        for loop in (application.projections, application.processes["analysis"])
+    ]
     try:
         yield
     finally:

@@ -27,7 +27,7 @@ class States:
 async def test_a_role_that_is_told_to_end_waits_for_the_snapshots_it_writes() -> None:
     """It always ends by a cancellation; cut off, they would be missing and the log would say so."""
     states = States()
-    parts: list[Any] = [None] * 8
+    parts: list[Any] = [*[None] * 6, {}]
     application = Application(*parts, states=states)  # type: ignore[arg-type]
 
     async def role() -> None:

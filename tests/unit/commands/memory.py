@@ -160,22 +160,22 @@ class MemoryLog:
 
 
 class MemorySubscription:
-    """A reader of one group, which sees everything behind its last commit again and again."""
+    """A reader of one group, which begins behind its last commit."""
 
     def __init__(self, log: MemoryLog, group: str, categories: Collection[str]) -> None:
         self._log, self._group, self._categories = log, group, categories
-        self._shown = 0
+        self._shown = log.groups[group]
 
     async def __aiter__(self) -> AsyncIterator[Batch]:
         while True:
-            if events := self._log.store.log[self._log.groups[self._group] :]:
+            if events := self._log.store.log[self._shown :]:
                 self._shown = len(self._log.store.log)
                 ours = tuple(event for event in events if event.category in self._categories)
-                yield Batch(ours, {"0": self._shown})
+                yield Batch(ours, {"0": self._shown}, {"0": self._shown})
             await asyncio.sleep(0.005)
 
-    async def commit(self) -> None:
-        self._log.groups[self._group] = self._shown
+    async def commit(self, batch: Batch | None = None) -> None:
+        self._log.groups[self._group] = self._shown if batch is None else batch.offsets["0"]
 
     @property
     def reached(self) -> dict[str, int]:

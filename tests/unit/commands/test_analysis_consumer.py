@@ -9,14 +9,16 @@ from uuid import UUID
 import pytest
 
 from analysis.result import Settings
-from commands.analysis.consumer import GROUP, AnalysisConsumer
+from commands.analysis.consumer import GROUP, analyses, evolve, react
 from commands.analysis.reports import WORKER
 from commands.analysis.standing import standing_of
 from commands.issue import Issue
+from commands.process import Process
 from domain.errors import NotFound, Unavailable
 from domain.track import commands as c
 from tests.unit.commands.analysis_house import AnalysisHouse
 from tests.unit.commands.memory import MemoryLog
+from tests.unit.commands.memory_processes import memory_ports
 from tests.unit.domain import tracks as t
 
 pytestmark = pytest.mark.anyio
@@ -43,11 +45,16 @@ class Following:
         self.house = AnalysisHouse()
         self.log = MemoryLog(self.house.store)
         self.crew = NotedCrew()
-        self.consumer = AnalysisConsumer(self.log, self.house.store, self.house.queue, self.crew)
+        self.manager = analyses(self.house.queue, self.crew)
+        ports = memory_ports(self.house.store)
+        self.consumer = Process(self.manager, self.log, self.house.store, ports, self.house.pipeline)
 
     async def everything(self) -> None:
+        audio = None
         for recorded in self.house.store.log:
-            await self.consumer.handle(recorded)
+            audio = evolve(audio, recorded)
+            for effect in react(audio, recorded):
+                await self.manager.perform(effect)
 
     async def follow_until(self, position: int) -> None:
         task = asyncio.create_task(self.consumer.run())
@@ -148,7 +155,7 @@ async def test_a_group_goes_on_where_it_was(following: Following) -> None:
 async def test_a_store_that_is_away_is_waited_for(
     following: Following, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("commands.following._AGAIN_S", 0.01)
+    monkeypatch.setattr("commands.follower._AGAIN_S", 0.01)
     await following.log.start_group(GROUP, {"0": 0})
     await following.house.given_a_track()
     following.log.away = 2
@@ -159,7 +166,7 @@ async def test_a_store_that_is_away_is_waited_for(
 async def test_nothing_is_committed_before_it_took_effect(
     following: Following, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("commands.following._AGAIN_S", 0.01)
+    monkeypatch.setattr("commands.follower._AGAIN_S", 0.01)
     await following.log.start_group(GROUP, {"0": 0})
     await following.house.given_a_track()
     original, failures = following.house.queue.enqueue, iter((True, False))

@@ -1,22 +1,24 @@
-"""A process manager's place in the log: how far it is, and what it does not pass by."""
+"""A process manager's place in the log: how far it is, what it commits, and what it does not pass by."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
-from commands.following import Follower
-from commands.rollout import GROUP, Rollout
+from commands.follower import Follower
+from commands.process import Process
+from commands.rollout import GROUP, ROLLOUTS
 from domain.errors import Unavailable
 from domain.lag import Lag
 from domain.log import Metadata, NewEvent, Offsets, Slice
 from domain.recorded import Recorded
 from tests.unit.commands.memory import MemoryLog, MemoryStore, MemorySubscription
+from tests.unit.commands.memory_processes import memory_ports
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +28,19 @@ BY = Metadata("user:3f6c", UUID(int=1), None, UUID(int=1))
 async def tell(store: MemoryStore, category: str, type_: str = "track.archived") -> None:
     event = NewEvent(uuid4(), type_, 1, b"{}")
     await store.append([Slice(uuid4(), 0, category, "key", (event,))], BY)
+
+
+def following(log: MemoryLog, store: MemoryStore, handled: list[Recorded]) -> Follower:
+    async def hand_out(events: Sequence[Recorded], done: Callable[[], None]) -> None:
+        for recorded in events:
+            handled.append(recorded)
+            done()
+
+    return Follower("group", ["track"], log, store, hand_out, lambda: None)
+
+
+def rollout(log: MemoryLog, store: MemoryStore) -> Process:
+    return Process(ROLLOUTS, log, store, memory_ports(store), None)  # type: ignore[arg-type] - no commands
 
 
 @asynccontextmanager
@@ -47,11 +62,7 @@ async def until(true: Callable[[], Awaitable[bool]]) -> None:
 async def test_a_follower_says_how_far_it_is_behind_in_events_and_seconds() -> None:
     store = MemoryStore()
     log, handled = MemoryLog(store), list[Recorded]()
-
-    async def handle(recorded: Recorded) -> None:
-        handled.append(recorded)
-
-    follower = Follower("group", ["track"], log, store, handle)
+    follower = following(log, store, handled)
     await log.start_group("group", {"0": 0})
     await tell(store, "track")
     then = store.log[0].recorded_at
@@ -78,7 +89,7 @@ async def test_a_follower_that_never_could_read_is_not_idle(monkeypatch: pytest.
 
     monkeypatch.setattr(log, "end_offsets", away)
     with pytest.raises(Unavailable, match="Kafka is away"):
-        await Rollout(log, store).lag(datetime.now(UTC))
+        await rollout(log, store).lag(datetime.now(UTC))
 
 
 async def test_what_a_rebalance_gave_to_others_is_theirs_to_be_late_with(
@@ -88,11 +99,7 @@ async def test_what_a_rebalance_gave_to_others_is_theirs_to_be_late_with(
     log = MemoryLog(store)
     await tell(store, "track")
     now = store.log[0].recorded_at
-
-    async def handle(_: Recorded) -> None:
-        pass
-
-    follower = Follower("group", ["track"], log, store, handle)
+    follower = following(log, store, [])
     await log.start_group("group", {"0": 0})
     async with running(follower.run):
 
@@ -113,8 +120,7 @@ async def test_rollout_keeps_its_place_behind_what_concerns_no_deployment() -> N
     store = MemoryStore()
     log = MemoryLog(store)
     await tell(store, "track")
-    rollout = Rollout(log, store)
-    async with running(rollout.run):
+    async with running(rollout(log, store).run):
 
         async def begun() -> bool:
             return log.groups.get(GROUP) == 1
@@ -128,29 +134,18 @@ async def test_rollout_keeps_its_place_behind_what_concerns_no_deployment() -> N
         await until(passed)
 
 
-async def test_rollout_does_not_pass_by_a_deployment_that_only_a_newer_version_knows(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("commands.following._AGAIN_S", 0.01)
+async def test_rollout_parks_a_deployment_that_only_a_newer_version_knows() -> None:
     store = MemoryStore()
     log = MemoryLog(store)
     await log.start_group(GROUP, {"0": 0})
     await tell(store, "deployment", "deployment.started_by_a_newer_version")
-    rollout, tries = Rollout(log, store), 0
-    handle = rollout.handle
+    process = rollout(log, store)
+    async with running(process.run):
 
-    async def counted(recorded: Recorded) -> None:
-        nonlocal tries
-        tries += 1
-        await handle(recorded)
+        async def parked() -> bool:
+            return bool(await process.parked())
 
-    monkeypatch.setattr(rollout._follower, "_handle", counted)
-    async with running(rollout.run):
-
-        async def tried_again() -> bool:
-            return tries >= 3
-
-        await until(tried_again)
-        # Also when it was started in front of it: an idle one would be called ready.
-        assert await rollout.lag(store.log[0].recorded_at + timedelta(seconds=90)) == Lag(1, 90.0)
-    assert log.groups[GROUP] == 0
+        await until(parked)
+    (key,) = await process.parked()
+    assert (key.key, key.position) == ("key", 1)
+    assert key.error.startswith("deployment.started_by_a_newer_version: unknown_event: ")
