@@ -19,7 +19,7 @@ from analysis.downbeats import BEATS_PER_BAR, downbeats
 from analysis.layers import layers
 from analysis.metrics import FEWEST_BEATS
 from analysis.onset import onset_function
-from analysis.result import FEW_BEATS, SILENT, UNCONFIRMED, Agreement, Analysed, Settings
+from analysis.result import FEW_BEATS, SILENT, UNCONFIRMED, Agreement, Analysed, AnalysisSettings
 from analysis.sound import Sound, heard
 from analysis.spectrum import HOP, SAMPLE_RATE, Floats
 from analysis.tempo import Doubles
@@ -32,7 +32,7 @@ _QUIET = 2e-3  # 54 dB below the loudest frame
 Progress = Callable[[str, float], None]
 
 
-def engine_name(settings: Settings) -> str:
+def engine_name(settings: AnalysisSettings) -> str:
     """Name the tracker and everything whose version can change a digit of the result."""
     # All but the beats is ours even then.
     tracker = (f"aubio.tempo/{aubio_trackers.VERSION}",) if settings.engine == "aubio" else ()
@@ -40,7 +40,7 @@ def engine_name(settings: Settings) -> str:
     return " ".join((*tracker, f"beatledger/{VERSION}", *libraries))
 
 
-def analyse(samples: NDArray[np.float32], settings: Settings, on_progress: Progress) -> Analysed:
+def analyse(samples: NDArray[np.float32], settings: AnalysisSettings, on_progress: Progress) -> Analysed:
     """Analyse mono samples at 22,050 Hz; `on_progress(stage, percent)` is called as stages begin.
 
     The same samples and settings give the same result. Raises UnusableSamples on NaN or infinity.
@@ -51,7 +51,7 @@ def analyse(samples: NDArray[np.float32], settings: Settings, on_progress: Progr
 class _Run:
     """One analysis under way: the sound, what has been found, and the time each stage took."""
 
-    def __init__(self, sound: Sound, settings: Settings, on_progress: Progress) -> None:
+    def __init__(self, sound: Sound, settings: AnalysisSettings, on_progress: Progress) -> None:
         self._duration_ms = round(len(sound.samples) * 1000.0 / SAMPLE_RATE, 1)
         self._sound = sound
         self._settings = settings

@@ -20,7 +20,7 @@ Engine = Literal["beatledger", "aubio"]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class AnalysisSettings:
     """What the caller may choose; with the audio it determines the result completely."""
 
     preset: Preset = "auto"

@@ -16,7 +16,7 @@ from adapters.postgres.access import Access
 from adapters.postgres.data_folder import DataFolder
 from adapters.postgres.document_indexes import index_statements
 from adapters.postgres.migrate import migrate
-from adapters.postgres.roles import bootstrap
+from adapters.postgres.roles import create_roles
 from adapters.postgres.running import running_or_own
 from app.settings import Migration
 from domain.errors import Unavailable
@@ -25,7 +25,7 @@ from projections.views import VIEWS
 
 def prepare(access: Access) -> tuple[str, ...]:
     """Bring an embedded profile's database to this code's schema; return the migrations applied now."""
-    bootstrap(access)
+    create_roles(access)
     return migrate(access.owner, index_statements(VIEWS))
 
 
@@ -45,7 +45,7 @@ def migrate_servers(settings: Migration) -> tuple[str, ...]:
     serving = settings.database_url.get_secret_value()
     with _postgres_named():
         if settings.database_admin_url is not None:
-            bootstrap(Access(settings.database_admin_url.get_secret_value(), owner, serving))
+            create_roles(Access(settings.database_admin_url.get_secret_value(), owner, serving))
         applied = migrate(owner)
         topics = create_topics(
             owner,

@@ -32,7 +32,7 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.migrate import migrate
 from adapters.postgres.pool import make_pool
 from adapters.postgres.recorder import LedgerRecorder
-from adapters.postgres.roles import bootstrap
+from adapters.postgres.roles import create_roles
 from adapters.postgres.server import EmbeddedPostgres
 from domain.log import Metadata, NewEvent, Slice
 
@@ -204,7 +204,7 @@ def _postgres(path: Path) -> Generator[EmbeddedPostgres]:
 
 def _database(postgres: EmbeddedPostgres, name: str) -> Access:
     access = postgres.access(name)
-    bootstrap(access)
+    create_roles(access)
     return access
 
 

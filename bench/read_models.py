@@ -17,7 +17,7 @@ from adapters.postgres.event_store import PostgresEventStore
 from adapters.postgres.flush_bell import FlushBell
 from adapters.postgres.migrate import migrate
 from adapters.postgres.pool import Pool, make_pool
-from adapters.postgres.roles import bootstrap
+from adapters.postgres.roles import create_roles
 from adapters.postgres.server import EmbeddedPostgres
 from adapters.postgres.tail import PostgresLog
 from domain import ids
@@ -48,7 +48,7 @@ def database() -> Generator[Access]:
             postgres.start()
             try:
                 access = postgres.access()
-                bootstrap(access)
+                create_roles(access)
                 migrate(access.owner, index_statements(VIEWS))
                 yield access
             finally:

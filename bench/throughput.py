@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 
 from adapters.audio.analyser import ChildAnalyser
-from analysis.result import Analysed, Settings
+from analysis.result import Analysed, AnalysisSettings
 from analysis.synth import synthesise
 from bench import peers
 
@@ -75,9 +75,9 @@ async def started(song: Path) -> None:
     async with ChildAnalyser(workers=1) as analyser:
         up = time.perf_counter() - began
         bare = peak_mb()
-        await analyser.analyse(song, Settings(), lambda *_: None)
+        await analyser.analyse(song, AnalysisSettings(), lambda *_: None)
         first = cpu_ms()
-        await analyser.analyse(song, Settings(), lambda *_: None)
+        await analyser.analyse(song, AnalysisSettings(), lambda *_: None)
         again = cpu_ms() - first
         print("\n### A child's start\n\n| what | figure |\n|---|---|")
         print(f"| until it (and the prober) takes jobs | {up:.2f} s by the clock |")
@@ -88,11 +88,11 @@ async def started(song: Path) -> None:
 async def stages(song: Path) -> tuple[float, float]:
     """Print the CPU time of each stage, the least of some runs; return the whole and decoding in s."""
     async with ChildAnalyser(workers=1) as analyser:
-        await analyser.analyse(song, Settings(), lambda *_: None)
+        await analyser.analyse(song, AnalysisSettings(), lambda *_: None)
         runs: list[dict[str, float]] = []
         for _ in range(RUNS):
             clock = StageClock()
-            await analyser.analyse(song, Settings(), clock)
+            await analyser.analyse(song, AnalysisSettings(), clock)
             clock("", 100.0)
             runs.append(clock.spent)
         print(
@@ -111,7 +111,7 @@ async def tracks_per_minute(song: Path, workers: int) -> None:
     async with ChildAnalyser(workers=workers) as analyser:
 
         async def analyse() -> Analysed:
-            return await analyser.analyse(song, Settings(), lambda *_: None)
+            return await analyser.analyse(song, AnalysisSettings(), lambda *_: None)
 
         await asyncio.gather(*(analyse() for _ in range(workers)))
         began, cpu = time.perf_counter(), cpu_ms()

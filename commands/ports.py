@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 from uuid import UUID
 
-from analysis.result import Analysed, Settings
+from analysis.result import Analysed, AnalysisSettings
 
 
 class Snapshots(Protocol):
@@ -107,7 +107,7 @@ class Analyser(Protocol):
         ...
 
     async def analyse(
-        self, path: Path, settings: Settings, on_progress: Callable[[str, float], None]
+        self, path: Path, settings: AnalysisSettings, on_progress: Callable[[str, float], None]
     ) -> Analysed:
         """Analyse a file; `on_progress(stage, percent)` is called from the event loop.
 
@@ -128,7 +128,7 @@ class QueuedJob:
     number: int
     priority: int
     audio_sha256: str
-    settings: Settings
+    settings: AnalysisSettings
     duration_ms: float
     queued_at: datetime
     revision: int

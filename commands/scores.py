@@ -1,7 +1,8 @@
-"""What a version's grid is scored against, and the figures that come of it.
+"""Scores a version's grid.
 
-In this order: reference beats a user gave; else a human override, against which the *machine's* grid is
-scored, never the override itself; else the agreement of independent trackers, labelled as such.
+The grid is compared with reference beats if a user gave any; else, with an override in place, the *machine's*
+grid is compared with the override, never the override itself; else the score is the agreement of independent
+trackers, and is labelled so.
 """
 
 from __future__ import annotations
@@ -21,29 +22,27 @@ from domain.track.state import Ready, Reference, Track
 
 TOO_FEW_TO_SCORE = f"fewer than {FEWEST_BEATS} beats to compare: no metrics"
 
-Grid = tuple[float, ...]
-
 
 @dataclass(frozen=True, slots=True)
-class Basis:
-    """A grid, and the user's beats it is scored against; both in ms."""
+class Comparison:
+    """A grid, and the user's beats that it is scored against; both in ms."""
 
-    scored: Grid
+    scored: tuple[float, ...]
     kind: str
-    truth: Grid
+    truth: tuple[float, ...]
     sha256: str | None = None
 
 
-def basis(state: Track, command: c.TrackCommand, grid: Grid) -> Basis | None:
-    """Return what the figures of the version with this grid rest on; None: on the trackers' agreement."""
+def comparison(state: Track, command: c.TrackCommand, grid: tuple[float, ...]) -> Comparison | None:
+    """Return the comparison that scores this grid; None if the trackers' agreement scores it."""
     reference = _reference(state, command)
     if reference is not None:
-        return Basis(grid, reference.kind, reference.beats_ms, reference.sha256)
+        return Comparison(grid, reference.kind, reference.beats_ms, reference.sha256)
     match command, state:
         case c.ApplyBeatOverride(), Ready():
-            return Basis(state.machine.beats_ms, "override", grid)
+            return Comparison(state.machine.beats_ms, "override", grid)
         case c.CompleteAnalysis(), Ready() if state.current.overridden:
-            return Basis(grid, "override", state.current.beats_ms)
+            return Comparison(grid, "override", state.current.beats_ms)
         case _:
             return None
 
@@ -54,25 +53,30 @@ def _reference(state: Track, command: c.TrackCommand) -> Reference | None:
     return state.reference if isinstance(state, Ready) else None
 
 
-def figures(duration_ms: float, grid: Grid, basis: Basis | None, agreement: Agreement | None) -> e.Metrics:
-    """Return the figures of the version with this grid; null where there is too little to compare.
+def figures(
+    duration_ms: float,
+    grid: tuple[float, ...],
+    comparison: Comparison | None,
+    agreement: Agreement | None,
+) -> e.Metrics:
+    """Return the metrics of the version with this grid; null where there are too few beats to compare.
 
-    `agreement` is the trackers' on this grid, and used only without a basis.
+    `agreement` is that of the trackers on this grid, and is used only without a comparison.
     """
-    if basis is None:
+    if comparison is None:
         return _agreed(duration_ms, grid, agreement)
-    scores = compare(basis.truth, basis.scored)
+    scores = compare(comparison.truth, comparison.scored)
     return e.Metrics(
         duration_ms=duration_ms,
         bpm=tempo_of(grid),
         f_measure=round(scores.f_measure, 4) if scores else None,
         cemgil=round(scores.cemgil, 4) if scores else None,
         basis="user-reference",
-        reference=e.MetricsReference(basis.kind, None, len(basis.truth), basis.sha256),
+        reference=e.MetricsReference(comparison.kind, None, len(comparison.truth), comparison.sha256),
     )
 
 
-def _agreed(duration_ms: float, grid: Grid, agreement: Agreement | None) -> e.Metrics:
+def _agreed(duration_ms: float, grid: tuple[float, ...], agreement: Agreement | None) -> e.Metrics:
     reference = agreement and e.MetricsReference("agreement", "+".join(agreement.engines), agreement.beats)
     return e.Metrics(
         duration_ms=duration_ms,
@@ -85,9 +89,9 @@ def _agreed(duration_ms: float, grid: Grid, agreement: Agreement | None) -> e.Me
 
 
 def warnings_with(metrics: e.Metrics, warnings: Iterable[str]) -> tuple[str, ...]:
-    """Return the warnings of a grid together with what there is to say of its figures.
+    """Return the warnings of a grid, with a warning if its metrics could not be computed.
 
-    The analysis itself warns where its trackers cannot agree; an earlier comparison says nothing of this one.
+    The analysis itself warns where its trackers cannot agree. A warning of an earlier comparison is dropped.
     """
     kept = tuple(warning for warning in warnings if warning != TOO_FEW_TO_SCORE)
     unscored = metrics.basis == "user-reference" and metrics.f_measure is None
@@ -95,7 +99,7 @@ def warnings_with(metrics: e.Metrics, warnings: Iterable[str]) -> tuple[str, ...
 
 
 def global_metrics(metrics: e.Metrics) -> GlobalMetrics:
-    """Return the figures as the Genesis Map words them."""
+    """Return the metrics in the form of the Genesis Map."""
     reference = metrics.reference and MetricsReference(**msgspec.structs.asdict(metrics.reference))
     return GlobalMetrics(
         duration_ms=metrics.duration_ms,

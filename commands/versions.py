@@ -18,7 +18,7 @@ from analysis import genesis_map
 from analysis.result import OF_THE_GRID, Agreement, Analysed
 from commands.handler import Prepare
 from commands.ports import Artefacts
-from commands.scores import basis, figures, global_metrics, warnings_with
+from commands.scores import comparison, figures, global_metrics, warnings_with
 from commands.version_files import (
     MANIFEST,
     MAP,
@@ -103,7 +103,7 @@ class Versions:
         self, state: Track, command: c.CompleteAnalysis, event: e.VersionMade, analysed: Analysed
     ) -> _Draft:
         assert not isinstance(state, Absent)  # the rehearsal would have raised
-        given = basis(state, command, event.beats_ms)
+        given = comparison(state, command, event.beats_ms)
         metrics = figures(analysed.duration_ms, event.beats_ms, given, analysed.agreement)
         rendered = genesis_map.render(
             analysed,
@@ -127,7 +127,7 @@ class Versions:
         own = event.beats_ms == track.machine.beats_ms
         agreement = left.metrics.agreement if own else None
         warnings = [w for w in left.manifest.warnings if own or w not in OF_THE_GRID]
-        given = basis(track, command, event.beats_ms)
+        given = comparison(track, command, event.beats_ms)
         metrics = figures(left.metrics.duration_ms, event.beats_ms, given, agreement)
         rendered = genesis_map.with_grid(
             left.map,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from adapters.audio.children import ChildDied, Children, ChildTimedOut
-from analysis.result import Analysed, Settings
+from analysis.result import Analysed, AnalysisSettings
 from commands.ports import AnalysisCrashed, Probed, UndecodableAudio
 
 DEFAULT_CAP_S = 1200.0
@@ -67,7 +67,7 @@ class ChildAnalyser:
             raise UndecodableAudio("undecodable", detail) from error
 
     async def analyse(
-        self, path: Path, settings: Settings, on_progress: Callable[[str, float], None]
+        self, path: Path, settings: AnalysisSettings, on_progress: Callable[[str, float], None]
     ) -> Analysed:
         """Decode and analyse a file: `commands.ports.Analyser.analyse`."""
         try:

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from adapters.audio.decode import decode
 from analysis.peaks import peaks
 from analysis.pipeline import analyse as analyse_samples
-from analysis.result import Analysed, Settings
+from analysis.result import Analysed, AnalysisSettings
 
 VERSION = "3"
 """Of the way from file to samples: its digits show in every map."""
@@ -24,7 +24,7 @@ _DECODING_SHARE = 0.4
 
 
 def analyse(
-    path: Path, settings: Settings, cap_s: float, on_progress: Callable[[str, float], None]
+    path: Path, settings: AnalysisSettings, cap_s: float, on_progress: Callable[[str, float], None]
 ) -> Analysed:
     """Decode and analyse a file; raises UndecodableAudio. The decoder's warnings come first.
 
@@ -35,7 +35,7 @@ def analyse(
 
 
 def _analyse(
-    path: Path, settings: Settings, cap_s: float, on_progress: Callable[[str, float], None]
+    path: Path, settings: AnalysisSettings, cap_s: float, on_progress: Callable[[str, float], None]
 ) -> Analysed:
     started = time.perf_counter()
     decoded = decode(path, lambda percent: on_progress("decoding", _DECODING_SHARE * percent), cap_s)

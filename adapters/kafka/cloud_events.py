@@ -39,8 +39,8 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A position of the log, and which event stands there, as far as it is known."""
+class LogPosition:
+    """A position of the log, and the id of the event there, None if it is unknown."""
 
     position: int
     event_id: UUID | None
@@ -101,9 +101,9 @@ def category_of(headers: Sequence[tuple[str, bytes]]) -> str | None:
     return next((content.decode() for name, content in headers if name == "ce_category"), None)
 
 
-def marker_headers(place: Place) -> Headers:
-    """Return the headers of the marker that everything up to a place was sent."""
-    return [(MARKER, b"%d" % place.position), (MARKED_EVENT, str(place.event_id).encode())]
+def marker_headers(at: LogPosition) -> Headers:
+    """Return the headers of the marker that everything up to `at` was sent."""
+    return [(MARKER, b"%d" % at.position), (MARKED_EVENT, str(at.event_id).encode())]
 
 
 def position_of(headers: Sequence[tuple[str, bytes]]) -> int:
@@ -111,10 +111,10 @@ def position_of(headers: Sequence[tuple[str, bytes]]) -> int:
     return next((int(content) for name, content in headers if name in ("ce_position", MARKER)), 0)
 
 
-def place_of(headers: Sequence[tuple[str, bytes]]) -> Place:
+def log_position_of(headers: Sequence[tuple[str, bytes]]) -> LogPosition:
     """Return how far the log is at this record, and the event that stands there."""
     id = next((content.decode() for name, content in headers if name in ("ce_id", MARKED_EVENT)), None)
-    return Place(position_of(headers), UUID(id) if id else None)
+    return LogPosition(position_of(headers), UUID(id) if id else None)
 
 
 def _time(at: datetime) -> str:

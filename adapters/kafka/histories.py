@@ -14,7 +14,7 @@ from uuid import UUID
 from kafka import KafkaConsumer
 
 from adapters.kafka.clients import connect, kafka_unavailable
-from adapters.kafka.cloud_events import Place, place_of
+from adapters.kafka.cloud_events import LogPosition, log_position_of
 from adapters.kafka.layout import Layout
 from adapters.kafka.topics import TopicsRefused
 from domain.errors import Unavailable
@@ -27,8 +27,8 @@ class AnotherHistory(TopicsRefused):
     """Kafka holds events that the event store does not."""
 
 
-def last_places(bootstrap: str, layout: Layout) -> dict[str, Place]:
-    """Return where the log stood at the last record of each shard that has any; blocks.
+def last_positions(bootstrap: str, layout: Layout) -> dict[str, LogPosition]:
+    """Return the log position of the last record of each shard that has any; blocks.
 
     Raises Unavailable.
     """
@@ -49,16 +49,16 @@ def last_places(bootstrap: str, layout: Layout) -> dict[str, Place]:
             consumer.close(autocommit=False)
 
 
-def refuse_another_history(there: Mapping[str, Place], head: int, ids: Mapping[int, UUID]) -> None:
-    """Raise AnotherHistory where Kafka is not what the event store says; `head` was looked up after `there`.
+def refuse_another_history(there: Mapping[str, LogPosition], head: int, ids: Mapping[int, UUID]) -> None:
+    """Raise AnotherHistory if Kafka's last records contradict the event store.
 
-    `ids` are the event ids at the positions of `there`, as far as the event store has them.
+    `head` is the event store's last position, read after `there`; `ids` are its event ids at those positions.
     """
-    for shard, place in there.items():
-        if place.position > head:
-            found = f"is at position {place.position}, the event store ends at {head}"
-        elif place.event_id is not None and place.event_id != ids.get(place.position):
-            found = f"has event {place.event_id} at position {place.position}, the event store another one"
+    for shard, last in there.items():
+        if last.position > head:
+            found = f"is at position {last.position}, the event store ends at {head}"
+        elif last.event_id is not None and last.event_id != ids.get(last.position):
+            found = f"has event {last.event_id} at position {last.position}, the event store another one"
         else:
             continue
         raise AnotherHistory(
@@ -67,20 +67,20 @@ def refuse_another_history(there: Mapping[str, Place], head: int, ids: Mapping[i
         )
 
 
-def _read_last(consumer: KafkaConsumer, layout: Layout) -> dict[str, Place]:
+def _read_last(consumer: KafkaConsumer, layout: Layout) -> dict[str, LogPosition]:
     partitions = list(layout.partitions)
     begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
     waiting = {partition for partition in partitions if ends[partition] > begins[partition]}
     consumer.assign(list(waiting))
     for partition in waiting:
         consumer.seek(partition, ends[partition] - 1)
-    places: dict[str, Place] = {}
+    last: dict[str, LogPosition] = {}
     deadline = time.monotonic() + _PATIENCE_S
     while waiting:
         if time.monotonic() > deadline:
             raise Unavailable(f"Kafka did not show the last record of {len(waiting)} partitions in time")
         for partition, records in consumer.poll(_POLL_MS).items():
-            places[layout.shard(partition)] = place_of(records[0].headers)
+            last[layout.shard(partition)] = log_position_of(records[0].headers)
             waiting.discard(partition)
             consumer.pause(partition)
-    return places
+    return last

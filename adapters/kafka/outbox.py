@@ -16,7 +16,7 @@ from kafka.errors import KafkaError
 from kafka.structs import TopicPartition
 
 from adapters.kafka.clients import connect, kafka_unavailable
-from adapters.kafka.cloud_events import MARKER_KEY, MARKER_VALUE, Place, Row, headers_of, marker_headers
+from adapters.kafka.cloud_events import MARKER_KEY, MARKER_VALUE, LogPosition, Row, headers_of, marker_headers
 from adapters.kafka.layout import Layout
 from domain.errors import Unavailable
 
@@ -67,7 +67,9 @@ class Outbox:
         self._layout = layout
         self._source = f"/{layout.namespace}"
 
-    def send(self, rows: Sequence[Row], marked: Place | None, ends: Mapping[str, int]) -> dict[str, int]:
+    def send(
+        self, rows: Sequence[Row], marked: LogPosition | None, ends: Mapping[str, int]
+    ) -> dict[str, int]:
         """Send events in this order, then the marker `marked` to every partition; wait until all arrived.
 
         `ends` are the next offsets of the shards as far as they are known; returns those of now. Raises
@@ -100,7 +102,7 @@ class Outbox:
         partition = self._layout.partition_of(row[3], row[4])
         return self._put(partition, row[4].encode(), row[8], headers_of(row, self._source))
 
-    def _marker(self, partition: TopicPartition, marked: Place) -> Any:
+    def _marker(self, partition: TopicPartition, marked: LogPosition) -> Any:
         return self._put(partition, MARKER_KEY, MARKER_VALUE, marker_headers(marked))
 
     def _put(self, partition: TopicPartition, key: bytes, value: bytes, headers: Any) -> Any:

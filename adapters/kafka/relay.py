@@ -15,8 +15,8 @@ from contextlib import suppress
 import structlog
 
 from adapters.kafka.clients import administering
-from adapters.kafka.cloud_events import Place
-from adapters.kafka.histories import last_places, refuse_another_history
+from adapters.kafka.cloud_events import LogPosition
+from adapters.kafka.histories import last_positions, refuse_another_history
 from adapters.kafka.layout import Layout
 from adapters.kafka.outbox import RecordsLost
 from adapters.kafka.relay_session import Checkpoint, RelaySession, relay_session
@@ -109,7 +109,7 @@ class Relay:
         layout = await session.layout()
         checkpoint = await self._checked(session, layout)
         async with open_sending(self._bootstrap, layout, session) as sending:
-            log.info("relay.leads", position=checkpoint.place.position)
+            log.info("relay.leads", position=checkpoint.reached.position)
             self.leading, self.refused, self._told = True, None, None
             try:
                 await session.listen()
@@ -126,22 +126,22 @@ class Relay:
         """Return the checkpoint, once Kafka is known to have what it says, and no other history."""
         checkpoint = await session.checkpoint()
 
-        def look() -> tuple[dict[str, int], dict[str, Place]]:
+        def look() -> tuple[dict[str, int], dict[str, LogPosition]]:
             with administering(self._bootstrap) as admin:
                 check_topics(admin, layout)
                 ended = end_offsets(admin, list(layout.partitions))
             ends = {layout.shard(partition): offset for partition, offset in ended.items()}
-            return ends, last_places(self._bootstrap, layout)
+            return ends, last_positions(self._bootstrap, layout)
 
         looking = asyncio.ensure_future(asyncio.to_thread(look))
         await session.waiting_for(looking)
-        there, places = looking.result()
-        head, ids = await session.history({place.position for place in places.values()})
-        refuse_another_history(places, head, ids)
+        there, last = looking.result()
+        head, ids = await session.history({at.position for at in last.values()})
+        refuse_another_history(last, head, ids)
         if lost := [shard for shard, offset in checkpoint.offsets.items() if there.get(shard, 0) < offset]:
             log.error("relay.records_lost", shards=lost)
             await self._take_places(session)
-            return Checkpoint(checkpoint.place, {})
+            return Checkpoint(checkpoint.reached, {})
         return checkpoint
 
     async def _take_places(self, session: RelaySession) -> None:
@@ -153,23 +153,23 @@ class Relay:
         await session.waiting_for(asyncio.ensure_future(self._pause(NOTICE_S)))
 
     async def _carry(self, session: RelaySession, sending: Sending, checkpoint: Checkpoint) -> None:
-        place, offsets = checkpoint.place, checkpoint.offsets
+        reached, offsets = checkpoint.reached, checkpoint.offsets
         marked, marked_at = 0, 0.0
         wait_s = _POLL_S[0]
         while not self._stopping.is_set():
-            rows, reached = await session.read(place, CHUNK)
+            before = reached
+            rows, reached = await session.read(before, CHUNK)
             mark = reached.position > marked and time.monotonic() - marked_at >= MARK_S
-            if not rows and reached == place and not mark:
+            if not rows and reached == before and not mark:
                 await session.wait(wait_s)
                 wait_s = min(wait_s * 2, _POLL_S[1])
                 continue
             if mark:
                 marked, marked_at = reached.position, time.monotonic()
             offsets = await sending.send(rows, reached if mark else None, offsets)
-            if reached != place:
+            if reached != before:
                 wait_s = _POLL_S[0]
-            place = reached
-            await session.move_checkpoint(place.position, offsets)
+            await session.move_checkpoint(reached.position, offsets)
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from adapters.kafka.cloud_events import Place, Row
+from adapters.kafka.cloud_events import LogPosition, Row
 from adapters.kafka.layout import Layout, fetch_layout
 from adapters.postgres.pool import ImpatientConnection, patient_only_for_seconds, unavailable
 from domain.errors import Unavailable
@@ -35,7 +35,7 @@ _DEADLINE_S: Final = SILENT_S
 class Checkpoint:
     """Everything up to `place` is in Kafka, whose shards ended at `offsets` or later then."""
 
-    place: Place
+    reached: LogPosition
     offsets: Mapping[str, int]
 
 
@@ -78,7 +78,7 @@ class RelaySession:
             FROM kafka_relay r LEFT JOIN stored_events e ON e.notification_id = r.position
             """
         )
-        return Checkpoint(Place(position, event_id), offsets)
+        return Checkpoint(LogPosition(position, event_id), offsets)
 
     async def history(self, positions: Collection[int]) -> tuple[int, dict[int, UUID]]:
         """Return where the log ends, and the ids of the events at these positions that it has."""
@@ -110,7 +110,7 @@ class RelaySession:
             """
         )
 
-    async def read(self, after: Place, limit: int) -> tuple[list[Row], Place]:
+    async def read(self, after: LogPosition, limit: int) -> tuple[list[Row], LogPosition]:
         """Return what follows a place, in order, and the place up to which that is everything.
 
         It ends after `limit` events, or with the one that reaches CHUNK_BYTES (known without reading them).
@@ -131,7 +131,7 @@ class RelaySession:
             """,
             [after.position, limit, CHUNK_BYTES],
         )
-        reached = Place(rows[-1][0], rows[-1][5]) if rows else after
+        reached = LogPosition(rows[-1][0], rows[-1][5]) if rows else after
         return [cast(Row, row) for row in rows if row[3] is not None], reached
 
     async def wait(self, timeout_s: float) -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from adapters.kafka.cloud_events import Place, Row
+from adapters.kafka.cloud_events import LogPosition, Row
 from adapters.kafka.layout import Layout
 from adapters.kafka.outbox import Outbox, open_outbox
 from adapters.kafka.relay_session import RelaySession
@@ -22,7 +22,9 @@ class Sending:
     outbox: Outbox
     thread: ThreadPoolExecutor
 
-    async def send(self, rows: list[Row], marked: Place | None, ends: Mapping[str, int]) -> Mapping[str, int]:
+    async def send(
+        self, rows: list[Row], marked: LogPosition | None, ends: Mapping[str, int]
+    ) -> Mapping[str, int]:
         """See Outbox.send."""
         work = asyncio.wrap_future(self.thread.submit(self.outbox.send, rows, marked, ends))
         try:

@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 
 from adapters.postgres import job_views
 from adapters.postgres.pool import Pool, connection
-from analysis.result import Settings
+from analysis.result import AnalysisSettings
 from commands.ports import ClaimedJob, JobStanding, JobStatus, JobView, QueuedJob
 
 LEASE_S = 15.0
@@ -152,7 +152,7 @@ def _claim(claimed: ClaimedJob) -> dict[str, Any]:
 
 
 def _claimed(row: dict[str, Any]) -> ClaimedJob:
-    settings = Settings(preset=row["preset"], bpm_hint=row["bpm_hint"], engine=row["engine"])
+    settings = AnalysisSettings(preset=row["preset"], bpm_hint=row["bpm_hint"], engine=row["engine"])
     known = {field.name: row[field.name] for field in fields(QueuedJob) if field.name != "settings"}
     job = QueuedJob(**known, settings=settings)
     return ClaimedJob(job, row["attempt"], row["worker"], row["lease_until"], started=row["resumes"])

@@ -19,7 +19,7 @@ _BOOTSTRAP_LOCK = 0x6265_6174_0001
 _NO_POWER = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
 
 
-def bootstrap(access: Access) -> None:
+def create_roles(access: Access) -> None:
     """Make the roles with the passwords of `access`, and its database owned by the owner role, where missing.
 
     Safe to run at every start, and by several processes at once. Raises CannotStart, psycopg.Error.

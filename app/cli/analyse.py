@@ -11,8 +11,7 @@ from typing import Annotated
 
 import typer
 
-from analysis.result import Engine, Preset
-from analysis.result import Settings as AnalysisSettings
+from analysis.result import AnalysisSettings, Engine, Preset
 from app.cli.batch import Batch, Mapped, Unmapped
 from app.cli.batch_progress import BatchProgress, printable, summary
 from app.cli.map_folder import MapFolder

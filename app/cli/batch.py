@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 
 from adapters.audio.analyser import ChildAnalyser
 from analysis import genesis_map
-from analysis.result import Analysed, Settings
+from analysis.result import Analysed, AnalysisSettings
 from commands.ports import AnalysisCrashed, UndecodableAudio
 from commands.scores import figures, global_metrics
 
@@ -59,7 +59,7 @@ class Batch:
     of it is that file's failure.
     """
 
-    settings: Settings
+    settings: AnalysisSettings
     workers: int
     cap_s: float
     keep: Callable[[int, bytes], None] | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from analysis.result import Settings
+from analysis.result import AnalysisSettings
 from commands.analysis.reports import WORKER
 from commands.analysis.standing import ABANDONED, COMPLETED, FAILED, QUEUED, standing_after
 from commands.following import Cause, ProcessManager
@@ -88,7 +88,7 @@ def _job(audio: Audio, recorded: Recorded) -> QueuedJob:
         number=event.number,
         priority=event.priority,
         audio_sha256=audio.sha256,
-        settings=Settings(event.preset, event.bpm_hint, event.engine),
+        settings=AnalysisSettings(event.preset, event.bpm_hint, event.engine),
         duration_ms=audio.duration_ms,
         queued_at=recorded.recorded_at,
         revision=recorded.revision,

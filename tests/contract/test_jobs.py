@@ -14,7 +14,7 @@ import pytest
 from adapters.postgres.access import Access
 from adapters.postgres.jobs import PostgresJobQueue
 from adapters.postgres.pool import Pool, make_pool
-from analysis.result import Settings
+from analysis.result import AnalysisSettings
 from commands.ports import ClaimedJob, JobStanding, JobStatus, JobView, QueuedJob
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +45,7 @@ def job(
         number=1,
         priority=priority,
         audio_sha256="a" * 64,
-        settings=Settings("jazz", 120.5, "aubio"),
+        settings=AnalysisSettings("jazz", 120.5, "aubio"),
         duration_ms=duration_ms,
         queued_at=LONG_AGO - timedelta(seconds=age_s),
         revision=2,

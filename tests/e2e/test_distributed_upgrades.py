@@ -12,7 +12,7 @@ import pytest
 
 from adapters.postgres.access import Access
 from adapters.postgres.data_folder import DataFolder
-from adapters.postgres.roles import bootstrap
+from adapters.postgres.roles import create_roles
 from adapters.postgres.server import EmbeddedPostgres
 from domain import ids
 from domain.log import NewEvent, Slice
@@ -45,7 +45,7 @@ def test_roles_started_before_their_servers_wait_and_become_ready_by_themselves(
                 installation.begin(role)
             _waits(installation, "it can't be reached")
             postgres.start()
-            bootstrap(access)
+            create_roles(access)
             _waits(installation, "run `beatledger migrate`")
             installation.migrate()
             for role in ROLES:

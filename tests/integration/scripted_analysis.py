@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from adapters.audio.children import ChildDied, Children, ChildTimedOut
 from adapters.audio.reader import too_long
-from analysis.result import Analysed, Settings
+from analysis.result import Analysed, AnalysisSettings
 from commands.ports import AnalysisCrashed, Probed
 
 BEATS = tuple(500.0 * n for n in range(1, 21))
@@ -29,7 +29,7 @@ def audio(folder: Path, *do: str) -> bytes:
     return json.dumps({"folder": str(runs), "do": do}).encode()
 
 
-def analyse(path: Path, settings: Settings, on_progress: Callable[[str, float], None]) -> Analysed:
+def analyse(path: Path, settings: AnalysisSettings, on_progress: Callable[[str, float], None]) -> Analysed:
     """Run in the child."""
     script = json.loads(path.read_bytes())
     folder = Path(script["folder"])
@@ -74,7 +74,7 @@ class ScriptedAnalyser:
         raise NotImplementedError
 
     async def analyse(
-        self, path: Path, settings: Settings, on_progress: Callable[[str, float], None]
+        self, path: Path, settings: AnalysisSettings, on_progress: Callable[[str, float], None]
     ) -> Analysed:
         try:
             return await self._children.run(

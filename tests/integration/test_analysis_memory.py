@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adapters.audio.analyser import ChildAnalyser
-from analysis.result import Settings
+from analysis.result import AnalysisSettings
 from analysis.synth import synthesise
 from tests.integration.recordings import encoded
 from tests.servers.audio_children import audio_children, memory_bytes
@@ -26,7 +26,7 @@ async def test_twenty_minutes_take_less_than_300_mb_with_the_child_and_its_impor
     path.write_bytes(encoded(np.tile(minute.samples, 20)[:, None], RATE, "FLAC"))
     async with ChildAnalyser(workers=1) as analyser:
         bare = memory_bytes(audio_children(), "VmRSS")
-        analysed = await analyser.analyse(path, Settings(), lambda *_: None)
+        analysed = await analyser.analyse(path, AnalysisSettings(), lambda *_: None)
         peak = memory_bytes(audio_children(), "VmHWM")
     assert 0 < bare < 100_000_000
     assert peak < MOST_BYTES

@@ -16,7 +16,7 @@ import soundfile as sf
 from adapters.audio import analyser as analyser_module
 from adapters.audio.analyser import ChildAnalyser
 from adapters.audio.analysing import VERSION
-from analysis.result import Settings
+from analysis.result import AnalysisSettings
 from analysis.synth import synthesise
 from commands.ports import Analyser, AnalysisCrashed, Probed, UndecodableAudio
 from tests.integration.recordings import clicks, encoded, tone, wav, with_data_size
@@ -51,7 +51,7 @@ async def test_an_analysis_finds_the_beats_of_a_file_and_its_length(
 ) -> None:
     path = written(tmp_path / "upload", encoded(clicks(20, 120), 44_100, "MP3"))
     heard: list[tuple[str, float]] = []
-    analysed = await analyser.analyse(path, Settings(), lambda *progress: heard.append(progress))
+    analysed = await analyser.analyse(path, AnalysisSettings(), lambda *progress: heard.append(progress))
     assert analysed.duration_ms == pytest.approx(20_000, abs=0.1)
     assert analysed.bpm == pytest.approx(120, abs=0.5)
     inner = np.array(analysed.beats_ms[2:-2])
@@ -77,7 +77,7 @@ async def test_the_beats_of_a_song_are_the_same_in_every_format(analyser: Analys
         ("MP3", None),
     ):
         path = written(tmp_path / "upload", encoded(sound, song.sample_rate, kind, subtype))
-        found[subtype or kind] = (await analyser.analyse(path, Settings(), unheard)).beats_ms
+        found[subtype or kind] = (await analyser.analyse(path, AnalysisSettings(), unheard)).beats_ms
     exact = found.pop("FLOAT")
     assert len(exact) >= 35
     for kind, beats in found.items():
@@ -87,7 +87,7 @@ async def test_the_beats_of_a_song_are_the_same_in_every_format(analyser: Analys
 
 async def test_the_engine_names_what_decodes(analyser: Analyser, tmp_path: Path) -> None:
     path = written(tmp_path / "upload", wav(tone(1)))
-    engine = (await analyser.analyse(path, Settings(), unheard)).engine
+    engine = (await analyser.analyse(path, AnalysisSettings(), unheard)).engine
     assert engine.startswith("beatledger/")
     assert engine.endswith(f"decoding/{VERSION} libsndfile/{sf.__libsndfile_version__}")
 
@@ -96,9 +96,9 @@ async def test_the_same_file_gives_the_same_result_in_another_child(
     analyser: Analyser, tmp_path: Path
 ) -> None:
     path = written(tmp_path / "upload", wav(clicks(15, 140)))
-    first = await analyser.analyse(path, Settings(), unheard)
+    first = await analyser.analyse(path, AnalysisSettings(), unheard)
     async with ChildAnalyser(workers=1) as other:
-        second = await other.analyse(path, Settings(), unheard)
+        second = await other.analyse(path, AnalysisSettings(), unheard)
     assert (first.beats_ms, first.layers, first.agreement) == (
         second.beats_ms,
         second.layers,
@@ -111,7 +111,7 @@ async def test_what_the_decoder_salvaged_stands_among_the_warnings(
 ) -> None:
     whole = wav(clicks(10, 120))
     path = written(tmp_path / "upload", with_data_size(whole, 2 * len(whole)))
-    analysed = await analyser.analyse(path, Settings(), unheard)
+    analysed = await analyser.analyse(path, AnalysisSettings(), unheard)
     assert analysed.warnings[0].startswith("cut off: 50%")
 
 
@@ -122,13 +122,13 @@ async def test_undecodable_audio_keeps_its_code_and_reason_on_the_way_out_of_the
     with pytest.raises(UndecodableAudio, match="by its content") as probed:
         await analyser.probe(path)
     with pytest.raises(UndecodableAudio, match="by its content") as analysed:
-        await analyser.analyse(path, Settings(), unheard)
+        await analyser.analyse(path, AnalysisSettings(), unheard)
     assert probed.value.code == analysed.value.code == "undecodable"
 
 
 async def test_silence_is_analysed_too(analyser: Analyser, tmp_path: Path) -> None:
     path = written(tmp_path / "upload", wav(np.zeros((44_100 * 3, 1), np.float32)))
-    analysed = await analyser.analyse(path, Settings(), unheard)
+    analysed = await analyser.analyse(path, AnalysisSettings(), unheard)
     assert analysed.beats_ms == ()
     assert analysed.bpm is None
 
@@ -137,7 +137,7 @@ async def test_a_file_that_is_gone_fails_the_attempt_and_is_not_called_undecodab
     analyser: Analyser, tmp_path: Path
 ) -> None:
     with pytest.raises(AnalysisCrashed) as crashed:
-        await analyser.analyse(tmp_path / "gone", Settings(), unheard)
+        await analyser.analyse(tmp_path / "gone", AnalysisSettings(), unheard)
     assert crashed.value.code == "crashed"
     with pytest.raises(FileNotFoundError):
         await analyser.probe(tmp_path / "gone")
@@ -147,7 +147,7 @@ async def test_a_probe_does_not_wait_for_an_analysis(analyser: Analyser, tmp_pat
     long = written(tmp_path / "long", wav(np.tile(clicks(30, 128), (20, 1))))
     short = written(tmp_path / "short", wav(tone(1)))
     started = asyncio.Event()
-    job = asyncio.create_task(analyser.analyse(long, Settings(), lambda *_: started.set()))
+    job = asyncio.create_task(analyser.analyse(long, AnalysisSettings(), lambda *_: started.set()))
     await started.wait()
     await analyser.probe(short)
     assert not job.done()
@@ -161,7 +161,7 @@ async def test_a_worker_killed_in_mid_job_fails_the_attempt_and_the_next_one_wor
 ) -> None:
     path = written(tmp_path / "long", wav(np.tile(clicks(30, 128), (10, 1))))
     started = asyncio.Event()
-    job = asyncio.create_task(analyser.analyse(path, Settings(), lambda *_: started.set()))
+    job = asyncio.create_task(analyser.analyse(path, AnalysisSettings(), lambda *_: started.set()))
     await started.wait()
     for pid in audio_children():
         os.kill(pid, signal.SIGKILL)
@@ -169,7 +169,7 @@ async def test_a_worker_killed_in_mid_job_fails_the_attempt_and_the_next_one_wor
         await job
     assert crashed.value.code == "crashed"
     short = written(tmp_path / "short", wav(clicks(10, 120)))
-    assert (await analyser.analyse(short, Settings(), unheard)).beats_ms
+    assert (await analyser.analyse(short, AnalysisSettings(), unheard)).beats_ms
 
 
 async def test_a_decoder_that_hangs_fails_that_probe_alone(
@@ -193,5 +193,5 @@ async def test_an_analysis_that_hangs_is_timed_out(tmp_path: Path, monkeypatch: 
         monkeypatch.setattr(analyser, "_limit_s", 1.0)
         os.mkfifo(tmp_path / "pipe")
         with pytest.raises(AnalysisCrashed) as crashed:
-            await analyser.analyse(tmp_path / "pipe", Settings(), unheard)
+            await analyser.analyse(tmp_path / "pipe", AnalysisSettings(), unheard)
         assert crashed.value.code == "timed_out"

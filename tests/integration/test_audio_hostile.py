@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from adapters.audio.analyser import PROBE_LIMIT_S, ChildAnalyser
-from analysis.result import Analysed, Settings
+from analysis.result import Analysed, AnalysisSettings
 from commands.ports import Probed, UndecodableAudio
 from tests.integration.hostile_files import hostile_files
 from tests.integration.recordings import encoded, tone, wav, without_xing
@@ -50,7 +50,9 @@ async def test_hostile_files_are_refused_or_salvaged_and_nothing_crashes_hangs_o
             path.write_bytes(file.content)
             started = time.monotonic()
             probed, _ = await outcome(lambda: analyser.probe(path))
-            analysed, said = await outcome(lambda: analyser.analyse(path, Settings(), lambda *_: None))
+            analysed, said = await outcome(
+                lambda: analyser.analyse(path, AnalysisSettings(), lambda *_: None)
+            )
             assert time.monotonic() - started < 2 * PROBE_LIMIT_S, file.name
             if (probed, analysed) != (file.probed, file.analysed) or not said.startswith(file.said):
                 wrong[file.name] = (probed, analysed, said)
@@ -70,7 +72,9 @@ async def test_silence_that_unpacks_to_hours_is_stopped_at_the_cap(kind: str, tm
     started = time.monotonic()
     async with ChildAnalyser(workers=1) as analyser:
         assert (await outcome(lambda: analyser.probe(path)))[0] == "too_long"
-        assert (await outcome(lambda: analyser.analyse(path, Settings(), lambda *_: None)))[0] == "too_long"
+        assert (await outcome(lambda: analyser.analyse(path, AnalysisSettings(), lambda *_: None)))[
+            0
+        ] == "too_long"
         assert memory_bytes(audio_children(), "VmHWM") < MOST_BYTES
     assert time.monotonic() - started < 120
 
@@ -81,7 +85,9 @@ async def test_an_mp3_that_hides_its_length_is_stopped_in_mid_stream(tmp_path: P
     minute = without_xing(encoded(np.zeros((60 * 8_000, 1), np.float32), 8_000, "MP3"))
     path.write_bytes(minute * 30)
     async with ChildAnalyser(workers=1) as analyser:
-        assert (await outcome(lambda: analyser.analyse(path, Settings(), lambda *_: None)))[0] == "too_long"
+        assert (await outcome(lambda: analyser.analyse(path, AnalysisSettings(), lambda *_: None)))[
+            0
+        ] == "too_long"
 
 
 async def test_many_hostile_uploads_at_once_all_get_their_answer(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info
 from adapters.audio.analyser import ChildAnalyser
 from analysis.genesis_map import render
 from analysis.map_document import GlobalMetrics
-from analysis.result import Analysed, Settings
+from analysis.result import Analysed, AnalysisSettings
 from analysis.synth import synthesise
 from tests.integration.recordings import encoded
 
@@ -23,12 +23,12 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from adapters.audio.analysing import analyse
-from analysis.result import Settings
+from analysis.result import AnalysisSettings
 from tests.integration.test_map_determinism import blas_threads, hashes
 
 before, threads = blas_threads(), set()
 progress = lambda _stage, _percent: threads.add(blas_threads())
-analysed = analyse(Path(sys.argv[1]), Settings(), 1200.0, progress)
+analysed = analyse(Path(sys.argv[1]), AnalysisSettings(), 1200.0, progress)
 print(before, *threads)
 print(*hashes(analysed))
 """
@@ -83,7 +83,7 @@ async def test_the_same_file_has_the_same_hashes_everywhere(tmp_path: Path) -> N
     path.write_bytes(encoded(song.samples[:, None], song.sample_rate, "MP3"))
     unheard = lambda _stage, _percent: None  # noqa: E731
     async with ChildAnalyser(workers=2) as analyser:
-        both = await asyncio.gather(*(analyser.analyse(path, Settings(), unheard) for _ in range(2)))
+        both = await asyncio.gather(*(analyser.analyse(path, AnalysisSettings(), unheard) for _ in range(2)))
     found = {hashes(analysed) for analysed in both}
     for threads in (1, 2):
         found.add(tuple(await asyncio.to_thread(in_a_process, path, threads)))

@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from adapters.postgres.access import Access
 from adapters.postgres.cannot_start import CannotStart
 from adapters.postgres.migrate import MigrationRefused, migrate
-from adapters.postgres.roles import bootstrap
+from adapters.postgres.roles import create_roles
 from tests.servers.postgres import TestServer
 
 HOUSE = Path(__file__).parents[2]
@@ -185,7 +185,7 @@ def test_a_function_is_for_the_serving_role_only_when_it_was_granted(empty: Acce
 
 def test_bootstrap_again_changes_nothing_that_is_there(empty: Access, migrations: Path) -> None:
     migrate(empty.owner, folder=migrations)
-    bootstrap(empty)
+    create_roles(empty)
     assert rows(empty.serving, "SELECT n FROM things") == [(1,)]
 
 
@@ -193,7 +193,7 @@ def test_bootstrap_again_changes_nothing_that_is_there(empty: Access, migrations
 def test_roles_without_a_password_or_a_database_are_refused_in_a_sentence(empty: Access, lacks: str) -> None:
     owner = {name: part for name, part in conninfo_to_dict(empty.owner).items() if name != lacks}
     with pytest.raises(CannotStart, match=lacks):
-        bootstrap(replace(empty, owner=make_conninfo(**owner)))
+        create_roles(replace(empty, owner=make_conninfo(**owner)))
 
 
 def test_the_superusers_url_may_leave_the_password_to_libpq(
@@ -201,4 +201,4 @@ def test_the_superusers_url_may_leave_the_password_to_libpq(
 ) -> None:
     superuser = conninfo_to_dict(empty.superuser)
     monkeypatch.setenv("PGPASSWORD", str(superuser.pop("password")))
-    bootstrap(replace(empty, superuser=make_conninfo(**superuser)))
+    create_roles(replace(empty, superuser=make_conninfo(**superuser)))

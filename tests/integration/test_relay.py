@@ -13,7 +13,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from adapters.kafka.cloud_events import Place, Row
+from adapters.kafka.cloud_events import LogPosition, Row
 from adapters.kafka.layout import load_layout
 from adapters.kafka.relay import CHUNK, Relay
 from adapters.kafka.relay_session import CHUNK_BYTES, relay_session
@@ -243,7 +243,7 @@ async def test_a_chunk_of_large_events_is_small_and_one_of_small_events_is_whole
             large = tuple(an_event("x" * 480_000) for _ in range(8))
             await ledger.store.append([Slice(uuid4(), 0, "track", "key", large)], told_by())
         await ledger.store.append([a_slice(uuid4(), 0, 400)], told_by())
-        place, chunks = Place(0, None), list[list[Row]]()
+        place, chunks = LogPosition(0, None), list[list[Row]]()
         while (chunk := await session.read(place, CHUNK))[0]:
             chunks.append(chunk[0])
             place = chunk[1]

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from adapters.kafka import relay, sending
-from adapters.kafka.cloud_events import Place, Row
+from adapters.kafka.cloud_events import LogPosition, Row
 from adapters.kafka.outbox import RecordsLost
 from adapters.kafka.relay import Relay
 from adapters.postgres.access import Access
@@ -32,7 +32,9 @@ class Outbox:
     def __init__(self, done: list[str], *, loses: bool = False) -> None:
         self._done, self._loses = done, loses
 
-    def send(self, rows: Sequence[Row], marked: Place | None, ends: Mapping[str, int]) -> dict[str, int]:
+    def send(
+        self, rows: Sequence[Row], marked: LogPosition | None, ends: Mapping[str, int]
+    ) -> dict[str, int]:
         self._done.append("send")
         if self._loses:
             raise RecordsLost("offset 8 of track-0 was given twice")
@@ -63,7 +65,7 @@ def kafka_at_hand(database: Access, monkeypatch: pytest.MonkeyPatch) -> Access:
     monkeypatch.setattr(relay, "administering", administering)
     monkeypatch.setattr(relay, "check_topics", lambda *_: None)
     monkeypatch.setattr(relay, "end_offsets", lambda *_: {})
-    monkeypatch.setattr(relay, "last_places", lambda *_: {})
+    monkeypatch.setattr(relay, "last_positions", lambda *_: {})
     return database
 
 

@@ -20,7 +20,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from adapters.postgres.access import OWNER, SERVING, Access
 from adapters.postgres.data_folder import DataFolder
 from adapters.postgres.migrate import migrate
-from adapters.postgres.roles import bootstrap, limit_database
+from adapters.postgres.roles import create_roles, limit_database
 from adapters.postgres.server import EmbeddedPostgres
 
 
@@ -31,7 +31,7 @@ class TestServer:
 
     def __init__(self, template: Access) -> None:
         self._template = template
-        bootstrap(template)
+        create_roles(template)
         migrate(template.owner)
 
     @contextmanager
@@ -55,7 +55,7 @@ class TestServer:
     def empty_database(self) -> Generator[Access]:
         """Give a fresh database that has its roles but no migration, and drop it afterwards."""
         access = self._fresh()
-        bootstrap(access)
+        create_roles(access)
         try:
             yield access
         finally:
@@ -164,7 +164,7 @@ class OwnPostgres:
 def make_migrated_folder(path: Path) -> None:
     """Make a data folder whose Postgres is migrated and stopped, to be copied by own_server()."""
     with embedded(path) as postgres:
-        bootstrap(postgres.access())
+        create_roles(postgres.access())
         migrate(postgres.access().owner)
 
 

@@ -10,11 +10,11 @@ PROGRAM = """
 from analysis.genesis_map import render
 from analysis.map_document import GlobalMetrics
 from analysis.pipeline import analyse
-from analysis.result import Settings
+from analysis.result import AnalysisSettings
 from analysis.synth import synthesise
 
 song = synthesise("rock", 118, 30, seed=4, sample_rate=22_050)
-found = analyse(song.samples, Settings(), lambda _stage, _percent: None)
+found = analyse(song.samples, AnalysisSettings(), lambda _stage, _percent: None)
 agreed = found.agreement
 metrics = GlobalMetrics(found.duration_ms, found.bpm, agreed.f_measure, agreed.cemgil)
 about = {"track_id": "t", "version": 1, "filename": "f", "timestamp": "t", "audio_sha256": "ab" * 32}

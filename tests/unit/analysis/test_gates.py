@@ -5,7 +5,7 @@ import pytest
 
 from analysis import metrics
 from analysis.pipeline import analyse
-from analysis.result import Analysed, Preset, Settings
+from analysis.result import Analysed, AnalysisSettings, Preset
 from analysis.synth import Change, Song, Style, synthesise
 
 SECONDS = 32
@@ -16,7 +16,7 @@ def song(style: Style, bpm: float, bpm_end: float | None = None, change: Change 
 
 
 def analysed(played: Song, preset: Preset) -> Analysed:
-    return analyse(played.samples, Settings(preset=preset), lambda _stage, _percent: None)
+    return analyse(played.samples, AnalysisSettings(preset=preset), lambda _stage, _percent: None)
 
 
 def bias_ms(played: Song, found: Analysed) -> float:
@@ -81,14 +81,14 @@ def test_slow_strings_without_a_stroke_are_found() -> None:
 
 def test_a_hint_settles_the_octave() -> None:
     played = song("rock", 70)
-    hinted = analyse(played.samples, Settings(bpm_hint=72), lambda _stage, _percent: None)
+    hinted = analyse(played.samples, AnalysisSettings(bpm_hint=72), lambda _stage, _percent: None)
     assert hinted.bpm == pytest.approx(70, rel=0.005)
     assert metrics.f_measure(played.beats_ms, hinted.beats_ms) >= 0.95
 
 
 def test_our_tracker_beats_plain_aubio_where_beats_are_swung() -> None:
     played = song("jazz", 200)
-    plain = analyse(played.samples, Settings(engine="aubio"), lambda _stage, _percent: None)
+    plain = analyse(played.samples, AnalysisSettings(engine="aubio"), lambda _stage, _percent: None)
     ours = analysed(played, "jazz")
     assert "aubio.tempo" in plain.engine
     assert metrics.f_measure(played.beats_ms, plain.beats_ms) < metrics.f_measure(

@@ -9,7 +9,7 @@ import pytest
 from analysis.genesis_map import RenderedMap, hash_of, read_map, render, with_grid
 from analysis.map_document import GlobalMetrics, MetricsReference, json_schema
 from analysis.pipeline import analyse
-from analysis.result import Analysed, Settings
+from analysis.result import Analysed, AnalysisSettings
 from analysis.synth import synthesise
 
 METRICS = GlobalMetrics(
@@ -21,7 +21,7 @@ SCHEMA = Path(__file__).parents[3] / "docs/schemas/genesis-map-4.0.0.json"
 @pytest.fixture(scope="module")
 def analysed() -> Analysed:
     song = synthesise("edm", 128, 20, sample_rate=22_050)
-    return analyse(song.samples, Settings(preset="edm", bpm_hint=128), lambda _stage, _percent: None)
+    return analyse(song.samples, AnalysisSettings(preset="edm", bpm_hint=128), lambda _stage, _percent: None)
 
 
 def rendered(analysed: Analysed, **other: Any) -> RenderedMap:

@@ -11,7 +11,7 @@ from analysis.graph_document import Edge, GraphTemplate, InvalidGraph, Node, jso
 from analysis.graph_template import graph_template
 from analysis.map_document import GenesisMap, GlobalMetrics
 from analysis.pipeline import analyse
-from analysis.result import Settings
+from analysis.result import AnalysisSettings
 from analysis.spectrum import Floats
 from analysis.synth import synthesise
 
@@ -20,7 +20,7 @@ SCHEMA = Path(__file__).parents[3] / "docs/schemas/graph-template-1.0.0.json"
 
 
 def map_of(samples: Floats) -> GenesisMap:
-    analysed = analyse(samples, Settings(), lambda _stage, _percent: None)
+    analysed = analyse(samples, AnalysisSettings(), lambda _stage, _percent: None)
     made = render(
         analysed,
         track_id="t",

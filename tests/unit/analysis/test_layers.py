@@ -13,7 +13,7 @@ from analysis.layers import layers
 from analysis.loudness import k_weighting, loudness
 from analysis.map_document import Layers
 from analysis.pipeline import analyse
-from analysis.result import Settings
+from analysis.result import AnalysisSettings
 from analysis.sound import heard
 from analysis.spectrum import Floats
 from analysis.synth import synthesise
@@ -116,7 +116,7 @@ def test_envelopes_say_when_they_are() -> None:
 @pytest.mark.parametrize("count", [300, 1024, 1025, 259 * 256 + 7])
 def test_every_length_of_recording_has_layers_that_fit_the_schema(count: int) -> None:
     samples = np.random.default_rng(2).standard_normal(count).astype(np.float32) * 0.1
-    found = analyse(samples, Settings(), lambda _stage, _percent: None)
+    found = analyse(samples, AnalysisSettings(), lambda _stage, _percent: None)
     read = msgspec.json.decode(json.dumps(found.layers, allow_nan=False), type=Layers)
     assert read.frequency is not None
     assert read.spectral is not None

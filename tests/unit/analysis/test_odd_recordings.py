@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 from analysis import metrics, pipeline
 from analysis.patterns import Style
 from analysis.pipeline import analyse
-from analysis.result import Analysed, Settings
+from analysis.result import Analysed, AnalysisSettings
 from analysis.synth import synthesise
 
 RATE = 22_050
 
 
 def run(samples: NDArray[np.floating]) -> Analysed:
-    return analyse(samples.astype(np.float32), Settings(), lambda _stage, _percent: None)
+    return analyse(samples.astype(np.float32), AnalysisSettings(), lambda _stage, _percent: None)
 
 
 def test_a_ramp_of_five_minutes_is_followed_from_end_to_end() -> None:

@@ -6,14 +6,14 @@ from numpy.typing import NDArray
 
 from analysis import pipeline
 from analysis.pipeline import analyse
-from analysis.result import Analysed, Settings, UnusableSamples
+from analysis.result import Analysed, AnalysisSettings, UnusableSamples
 from analysis.synth import Song, synthesise
 
 RATE = 22_050
 
 
-def run(samples: NDArray[np.floating], settings: Settings | None = None) -> Analysed:
-    return analyse(samples.astype(np.float32), settings or Settings(), lambda _stage, _percent: None)
+def run(samples: NDArray[np.floating], settings: AnalysisSettings | None = None) -> Analysed:
+    return analyse(samples.astype(np.float32), settings or AnalysisSettings(), lambda _stage, _percent: None)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_the_same_samples_and_settings_give_the_same_result(rock: Song, plain: A
 
 def test_progress_only_grows_and_ends_at_a_hundred(rock: Song) -> None:
     seen: list[tuple[str, float]] = []
-    analyse(rock.samples, Settings(), lambda stage, percent: seen.append((stage, percent)))
+    analyse(rock.samples, AnalysisSettings(), lambda stage, percent: seen.append((stage, percent)))
     percents = [percent for _, percent in seen]
     assert percents == sorted(percents)
     assert seen[-1] == ("done", 100.0)
@@ -123,15 +123,18 @@ def test_beats_are_in_order_inside_the_recording_and_rounded(plain: Analysed) ->
 def test_a_beat_that_aubio_expects_behind_the_end_is_none() -> None:
     """It tracks by hops; the last one is filled up, and its beat may lie in what was added."""
     song = synthesise("edm", 128, 12, seed=1, sample_rate=RATE)
-    found = run(song.samples[:183_300], Settings(engine="aubio"))
+    found = run(song.samples[:183_300], AnalysisSettings(engine="aubio"))
     assert len(found.beats_ms) > 8
     assert found.beats_ms[-1] < found.duration_ms
 
 
 @pytest.mark.parametrize(
-    ("settings", "tracker"), [(Settings(), "beatledger/"), (Settings(engine="aubio"), "aubio.tempo/")]
+    ("settings", "tracker"),
+    [(AnalysisSettings(), "beatledger/"), (AnalysisSettings(engine="aubio"), "aubio.tempo/")],
 )
-def test_the_engine_names_every_version_that_can_change_a_digit(settings: Settings, tracker: str) -> None:
+def test_the_engine_names_every_version_that_can_change_a_digit(
+    settings: AnalysisSettings, tracker: str
+) -> None:
     """Of plain aubio, too, only the beats are aubio's own."""
     engine = pipeline.engine_name(settings)
     assert engine.startswith(tracker)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from analysis.result import Analysed, Settings
+from analysis.result import Analysed, AnalysisSettings
 from commands.analysis.attempt import Workbench
 from commands.analysis.reports import WORKER, Reports
 from commands.issue import Caller, Issue
@@ -71,7 +71,7 @@ class DoingAnalyser:
         raise NotImplementedError
 
     async def analyse(
-        self, path: Path, settings: Settings, on_progress: Callable[[str, float], None]
+        self, path: Path, settings: AnalysisSettings, on_progress: Callable[[str, float], None]
     ) -> Analysed:
         self.paths.append(path)
         self.heard.append(path.read_bytes())
@@ -160,7 +160,7 @@ class AnalysisHouse:
             number=1,
             priority=5,
             audio_sha256=audio.sha256,
-            settings=Settings("edm"),
+            settings=AnalysisSettings("edm"),
             duration_ms=60_000.0,
             queued_at=NOON,
             revision=queued.revision,

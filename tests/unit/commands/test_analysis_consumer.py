@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from analysis.result import Settings
+from analysis.result import AnalysisSettings
 from commands.analysis.consumer import GROUP, analyses, evolve, react
 from commands.analysis.reports import WORKER
 from commands.analysis.standing import standing_of
@@ -88,7 +88,7 @@ async def test_a_later_analysis_takes_its_own_settings_and_the_uploads_audio(fol
     await following.everything()
     job = following.house.queue.enqueued[1]
     assert (job.job_id, job.number, job.priority) == (t.JOB_2, 2, 9)
-    assert job.settings == Settings("jazz", 90.0, "aubio")
+    assert job.settings == AnalysisSettings("jazz", 90.0, "aubio")
     assert (job.audio_sha256, job.duration_ms) == (claimed.job.audio_sha256, 60_000.0)
 
 

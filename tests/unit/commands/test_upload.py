@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from analysis.result import Analysed, Settings
+from analysis.result import Analysed, AnalysisSettings
 from commands.issue import Answer, Caller, Issue
 from commands.ports import Probed, UndecodableAudio
 from commands.upload import Staged, UploadFields, Uploads
@@ -44,7 +44,7 @@ class Ears:
         return Probed("audio/wav", 1234.5, 44100, 2)
 
     async def analyse(
-        self, path: Path, settings: Settings, on_progress: Callable[[str, float], None]
+        self, path: Path, settings: AnalysisSettings, on_progress: Callable[[str, float], None]
     ) -> Analysed:
         raise AssertionError("an upload is not analysed before its answer")
 
