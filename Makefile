@@ -42,11 +42,13 @@ contracts: $(STAMP) ## write the published contracts into docs/
 	$(BIN)/python -m app.contracts docs
 
 # Versions and hashes only, because an address would tie the file to one registry. The image installs the second file.
-COMPILE := uv pip compile --quiet pyproject.toml --universal --python-version 3.11 \
+# The third one has the client generators of the tests, which would clash with the product's own dependencies.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-annotate --no-header
 lock: ## pin the dependencies (needs uv)
-	$(COMPILE) --group dev -o requirements.lock
-	$(COMPILE) --group build --constraint requirements.lock -o requirements.image.lock
+	$(COMPILE) pyproject.toml --group dev -o requirements.lock
+	$(COMPILE) pyproject.toml --group build --constraint requirements.lock -o requirements.image.lock
+	$(COMPILE) tests/clients/requirements.in -o tests/clients/requirements.lock
 
 .env: ## write random passwords for docker compose, once
 	umask 077; $(PYTHON) -c 'import re, secrets, sys; \
