@@ -1,8 +1,8 @@
-"""The roles of the product's processes: name, loops and readiness of each in one entry.
+"""The roles of beatledger's processes: one entry has a role's name, loops and readiness.
 
-To add one: append a `Role` to ROLES; `manager` returns its process manager (commands/following.py), if it has
-one, which is then run, watched by readiness and listed by `beatledger processes`.
-The distributed profile runs a role a process, the embedded one all of them in its one.
+To add one: append a `ProcessEntry` to ROLES. If it has a process manager (commands/following.py), `manager`
+returns it; the role then runs it, readiness checks it, and `beatledger processes` lists it.
+The distributed profile runs each role in a process of its own, the embedded profile all in one process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from commands.following import ProcessManager
 
 RELAY = "relay"
-"""The role of the distributed profile alone: it needs Postgres and Kafka, not the application."""
+"""A role of the distributed profile only: it needs Postgres and Kafka, but not the application."""
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
@@ -29,8 +29,8 @@ def _no_loops(application: Application) -> Sequence[Loop]:
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
-    """What a process does. `needs` returns what it must reach to be ready, besides following the log."""
+class ProcessEntry:
+    """The work of one role. `needs` returns the checks of its readiness, besides following the log."""
 
     name: str
     needs: Callable[[Application], Readiness]
@@ -38,7 +38,7 @@ class Role:
     manager: Callable[[Ports, AnalysisWorker], ProcessManager[Any]] | None = None
 
 
-# Imported when they are asked for: the command line reads the names alone.
+# Imported on use, because the command line reads only the names.
 def _api(application: Application) -> Readiness:
     from app import readiness as r
 
@@ -78,15 +78,15 @@ def _rollouts(ports: Ports, worker: AnalysisWorker) -> ProcessManager[Any]:
 
 
 ROLES = (
-    Role("api", _api),
-    Role("projector", _projector, loops=lambda application: (application.projections.run,)),
-    Role(
+    ProcessEntry("api", _api),
+    ProcessEntry("projector", _projector, loops=lambda application: (application.projections.run,)),
+    ProcessEntry(
         "analysis",
         _store_and_artefacts,
         loops=lambda application: (application.worker.run,),
         manager=_analyses,
     ),
-    Role("rollout", _store, manager=_rollouts),
+    ProcessEntry("rollout", _store, manager=_rollouts),
 )
 
 BY_NAME = {role.name: role for role in ROLES}

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from analysis.result import Analysed, AnalysisSettings
+from domain.track.state import JobStatus
 
 
 class Snapshots(Protocol):
@@ -114,9 +115,6 @@ class Analyser(Protocol):
         Cancelling the task ends the child. Raises UndecodableAudio or AnalysisCrashed.
         """
         ...
-
-
-JobStatus = Literal["queued", "running", "retrying", "completed", "cancelled", "dead"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from psycopg.rows import dict_row
 from adapters.postgres import job_views
 from adapters.postgres.pool import Pool, connection
 from analysis.result import AnalysisSettings
-from commands.ports import ClaimedJob, JobStanding, JobStatus, JobView, QueuedJob
+from commands.ports import ClaimedJob, JobStanding, JobView, QueuedJob
+from domain.track.state import JobStatus
 
 LEASE_S = 15.0
 """How long a worker may be silent; a killed one costs its job this long and the first backoff."""

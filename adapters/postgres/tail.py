@@ -109,7 +109,7 @@ class TailSubscription:
         wait_s = _POLL_S[0]
         while True:
             self._rung.clear()
-            batch = await self._until_there(self._read)
+            batch = await self._retry_while_unavailable(self._read)
             if batch is not None:
                 wait_s = _POLL_S[0]
                 self._position = batch.reached[SHARD]
@@ -134,7 +134,7 @@ class TailSubscription:
         position = self._position if batch is None else batch.offsets[SHARD]
         if self._committed >= position:
             return
-        if not await self._until_there(partial(self._write_checkpoint, position)):
+        if not await self._retry_while_unavailable(partial(self._write_checkpoint, position)):
             raise NotFound(f"the consumer group {self._group} was started anew: subscribe again")
         self._committed = position
 
@@ -163,8 +163,8 @@ class TailSubscription:
         )
         return cursor.rowcount == 1
 
-    async def _until_there(self, ask: Callable[[AsyncConnection[Any]], Awaitable[_T]]) -> _T:
-        """Ask Postgres until it answers."""
+    async def _retry_while_unavailable(self, ask: Callable[[AsyncConnection[Any]], Awaitable[_T]]) -> _T:
+        """Call until Postgres answers."""
         wait_s = _POLL_S[0]
         while True:
             try:

@@ -23,7 +23,7 @@ from api.rest.headers import VIEW
 from api.rest.models import BeatsShape, VersionAccepted
 from api.rest.multipart import FILE, MultipartForm
 from api.rest.operations import MULTIPART_REFUSALS, command, query
-from api.rest.routing import TRACK, TrackId, guarded
+from api.rest.routing import TRACK_PATH, TrackId, guarded
 from api.rest.tracks import age_of, track_document
 from api.security.guard import producer, reader
 from api.services import services_of
@@ -59,7 +59,7 @@ Version = Annotated[
 
 
 @router.get(
-    TRACK + "/beats",
+    TRACK_PATH + "/beats",
     response_model=BeatsShape,
     **query(reader, *VIEW, answers={200: {"content": {BINARY: {"schema": BYTES}}}}),
 )
@@ -122,7 +122,7 @@ def packed(beats_ms: Sequence[float]) -> bytes:
 
 
 @router.put(
-    TRACK + "/beat-override",
+    TRACK_PATH + "/beat-override",
     response_model=VersionAccepted,
     **command(producer, CORRECTED, {422: EDIT_RULES}, must_match=True),
 )
@@ -141,7 +141,7 @@ async def override_beats(
 
 
 @router.delete(
-    TRACK + "/beat-override",
+    TRACK_PATH + "/beat-override",
     response_model=VersionAccepted,
     **command(producer, CORRECTED, {409: ["no_override"]}),
 )
@@ -172,7 +172,7 @@ _REFERENCE_FORM: dict[str, Any] = {
 
 
 @router.post(
-    TRACK + "/reference",
+    TRACK_PATH + "/reference",
     response_model=VersionAccepted,
     **command(producer, MULTIPART_REFUSALS, CORRECTED, {422: REFERENCE_RULES}, requestBody=_REFERENCE_FORM),
 )

@@ -19,7 +19,7 @@ from api.names import names_of
 from api.negotiation import preferred
 from api.rest.models import DiffShape, EventPage, StateShape
 from api.rest.operations import query
-from api.rest.routing import TRACK, TrackId, guarded
+from api.rest.routing import TRACK_PATH, TrackId, guarded
 from api.security.guard import auditor, reader
 from api.services import services_of
 from domain.command import Line
@@ -67,7 +67,7 @@ Time = Annotated[
 ]
 
 
-@router.get(TRACK + "/history", response_model=EventPage, **query(reader))
+@router.get(TRACK_PATH + "/history", response_model=EventPage, **query(reader))
 async def track_history(
     request: Request, track_id: TrackId, after: AfterRevision = 0, limit: Annotated[int, _LIMIT] = 100
 ) -> Response:
@@ -82,7 +82,7 @@ async def track_history(
 
 
 @router.get(
-    TRACK + "/state", response_model=StateShape, **query(reader, refuses={422: ["one_of", "time_ahead"]})
+    TRACK_PATH + "/state", response_model=StateShape, **query(reader, refuses={422: ["one_of", "time_ahead"]})
 )
 async def track_state(
     request: Request, track_id: TrackId, revision: Revision = None, at: Time = None
@@ -110,7 +110,7 @@ async def track_state(
     return representation(request, body, then.revision)
 
 
-@router.get(TRACK + "/diff", response_model=DiffShape, **query(reader))
+@router.get(TRACK_PATH + "/diff", response_model=DiffShape, **query(reader))
 async def diff_track(
     request: Request,
     track_id: TrackId,

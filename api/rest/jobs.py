@@ -21,10 +21,11 @@ from api.rest.routing import guarded
 from api.security.guard import producer, reader
 from api.services import services_of
 from commands.analysis.standing import QUEUED
-from commands.ports import JobStatus, JobView
+from commands.ports import JobView
 from domain.errors import LedgerError, NotFound, Unavailable
 from domain.log import EventStore
 from domain.track.commands import CancelAnalysis, RequeueAnalysis
+from domain.track.state import JobStatus
 
 router = guarded("jobs")
 

@@ -21,7 +21,7 @@ register_url_convertor("segment", _Segment())
 
 TrackId = Annotated[UUID, Path(description="Id of the track, as POST /v1/tracks returned it.")]
 
-TRACK = "/v1/tracks/{track_id:segment}"
+TRACK_PATH = "/v1/tracks/{track_id:segment}"
 
 
 def guarded(*tags: str) -> APIRouter:

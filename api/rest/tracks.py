@@ -20,7 +20,7 @@ from api.rest.examples import ANALYSIS, ARCHIVE, PATCH
 from api.rest.headers import VIEW
 from api.rest.models import JobAccepted, Moved, TrackDetail, TrackPage, TrackStatus
 from api.rest.operations import command, query
-from api.rest.routing import TRACK, TrackId, guarded
+from api.rest.routing import TRACK_PATH, TrackId, guarded
 from api.security.guard import producer, reader
 from api.services import services_of
 from domain.command import OptionalLine, Tag
@@ -112,13 +112,13 @@ async def list_tracks(
     return representation(request, msgspec.json.encode(page), age_s=await age_of(request, "track_list"))
 
 
-@router.get(TRACK, response_model=TrackDetail, **query(reader, *VIEW))
+@router.get(TRACK_PATH, response_model=TrackDetail, **query(reader, *VIEW))
 async def get_track(request: Request, track_id: TrackId) -> Response:
     """Return one track with its current version, its latest job and its figures."""
     document = await track_document(request, track_id)
     current = document["current_version"]
     names = await names_of(services_of(request).accounts, [current["by"]] if current else [])
-    detail = shown(document, names)
+    detail = track_detail(document, names)
     body, age_s = msgspec.json.encode(detail), await age_of(request, "track_detail")
     return representation(request, body, document["revision"], age_s=age_s)
 
@@ -144,7 +144,7 @@ async def age_of(request: Request, view: str) -> float:
     return await services_of(request).views.age_s(view)
 
 
-def shown(document: Document, names: dict[str, str]) -> dict[str, Any]:
+def track_detail(document: Document, names: dict[str, str]) -> dict[str, Any]:
     """Return a track's detail: its document with people's names and the current version's figures."""
     current = document["current_version"]
     return {
@@ -163,7 +163,7 @@ def named(version: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
 
 
 @router.patch(
-    TRACK,
+    TRACK_PATH,
     response_model=Moved,
     **command(producer, {409: ["track_archived"], 422: ["title_required"]}, must_match=True),
 )
@@ -183,7 +183,7 @@ async def describe_track(
     return command_answer(await services_of(request).pipeline.execute(command, issue))
 
 
-@router.post(TRACK + ":archive", response_model=Moved, **command(producer, {409: ["track_archived"]}))
+@router.post(TRACK_PATH + ":archive", response_model=Moved, **command(producer, {409: ["track_archived"]}))
 async def archive_track(
     request: Request,
     track_id: TrackId,
@@ -195,7 +195,7 @@ async def archive_track(
 
 
 @router.post(
-    TRACK + "/analyses",
+    TRACK_PATH + "/analyses",
     response_model=JobAccepted,
     **command(producer, {409: ["track_archived", "analysis_running"]}, status=202, located=True),
 )

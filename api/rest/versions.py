@@ -19,7 +19,7 @@ from api.rest.beats import BINARY, BYTES, IMMUTABLE, JSON, version_entry
 from api.rest.headers import RANGE, VIEW, answered
 from api.rest.models import VersionPage, VersionShape
 from api.rest.operations import query
-from api.rest.routing import TRACK, TrackId, guarded
+from api.rest.routing import TRACK_PATH, TrackId, guarded
 from api.rest.tracks import age_of, named, track_document
 from api.security.guard import reader
 from api.services import services_of
@@ -40,7 +40,7 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 @router.get(
-    TRACK + "/versions",
+    TRACK_PATH + "/versions",
     response_model=VersionPage,
     **query(reader, *VIEW, refuses={410: ["cursor_gone"], 422: ["cursor"]}),
 )
@@ -66,7 +66,7 @@ async def list_versions(
 
 
 @router.get(
-    TRACK + "/versions/{number:segment}",
+    TRACK_PATH + "/versions/{number:segment}",
     response_model=VersionShape,
     **query(reader, *VIEW),
 )
@@ -89,7 +89,7 @@ def _file() -> dict[int, dict[str, Any]]:
 
 
 @router.get(
-    TRACK + "/versions/{number:segment}/peaks",
+    TRACK_PATH + "/versions/{number:segment}/peaks",
     response_class=Response,
     **query(reader, *VIEW, RANGE, answers=_file(), refuses={416: ["range_not_satisfiable"]}),
 )
@@ -104,7 +104,7 @@ async def get_peaks(request: Request, track_id: TrackId, number: Number) -> Resp
 
 
 @router.get(
-    TRACK + "/versions/{number:segment}/{artefact:segment}",
+    TRACK_PATH + "/versions/{number:segment}/{artefact:segment}",
     response_class=Response,
     **query(reader, *VIEW, RANGE, answers=_file(), refuses={416: ["range_not_satisfiable"]}),
 )

@@ -42,7 +42,7 @@ class Unmapped:
 class Listener(Protocol):
     """Who follows the files while they are worked on, by their place in the batch."""
 
-    def heard(self, number: int, stage: str, percent: float) -> None:
+    def progressed(self, number: int, stage: str, percent: float) -> None:
         """Take note of how far a file is."""
         ...
 
@@ -119,7 +119,7 @@ class _Work:
         analysed = await self._analyser.analyse(
             file,
             self._batch.settings,
-            lambda stage, percent: self._listener.heard(number, stage, percent),
+            lambda stage, percent: self._listener.progressed(number, stage, percent),
         )
         line = await asyncio.to_thread(_rendered, file, audio_sha256, analysed)
         if self._batch.keep:

@@ -38,7 +38,7 @@ class BatchProgress:
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
 
-    def heard(self, number: int, stage: str, percent: float) -> None:
+    def progressed(self, number: int, stage: str, percent: float) -> None:
         """Show how far a file is: `app.cli.batch.Listener`."""
         if number not in self._at_work:
             self._at_work[number] = self._bars.add_task("", total=100)

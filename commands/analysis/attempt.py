@@ -1,4 +1,4 @@
-"""One attempt at one job: begin it, analyse, hand in what came of it, and hold the lease meanwhile."""
+"""Runs one attempt at one job: starts it, analyses, delivers the result, and holds the lease meanwhile."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any, Literal
 import structlog
 
 from analysis.result import Analysed
-from commands.analysis.patience import heard, to_the_end, until_there
 from commands.analysis.reports import Report, Reports
+from commands.analysis.waiting import finish_before_cancelling, retry_while_unavailable, wait_for_event
 from commands.handler import Prepare
 from commands.ports import Analyser, AnalysisCrashed, Artefacts, ClaimedJob, JobQueue, UndecodableAudio
 from domain.errors import EventTooLarge, Invalid, KeyReused, NotFound, Rejected, Unavailable
@@ -30,12 +30,15 @@ PROGRESS_S = 0.5
 _BEATS_PER_LEASE = 5
 _DETAIL = 2000
 
+_Reported = Literal["nothing", "begun", "ended", "unsure"]
+"""The last report that the track is known to have recorded; `unsure` while one is being delivered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workbench:
-    """What attempts are made with. `completed` gives the preparation that renders a result's version.
+    """The collaborators of an attempt. `completed` returns the preparation that renders a result's version.
 
-    `scratch` is the folder for the audio while it is read, None = the system's.
+    `scratch` is the folder for the audio during the analysis, None = the system's.
     """
 
     queue: JobQueue
@@ -47,17 +50,17 @@ class Workbench:
 
 
 class LeaseLost(Exception):
-    """The job's row says that it is no longer this worker's."""
+    """The job's row belongs to another worker, or to none."""
 
 
 class Attempt:
-    """One claimed job on its way through this worker."""
+    """One claimed job and the work on it."""
 
     def __init__(self, bench: Workbench, claimed: ClaimedJob) -> None:
         self.claimed = claimed
         self._bench = bench
         self._job = claimed.job
-        self._told: Literal["nothing", "begun", "ended", "unsure"] = "begun" if claimed.started else "nothing"
+        self._reported: _Reported = "begun" if claimed.started else "nothing"
         self._progress: tuple[str | None, float] = (None, 0.0)
         self._progressed = asyncio.Event()
         self._log = log.bind(
@@ -65,7 +68,7 @@ class Attempt:
         )
 
     async def run(self) -> None:
-        """Work until the result is handed in, or until the lease is lost. Cancelling it ends the child."""
+        """Work until the result is delivered or the lease is lost. A cancellation ends the child process."""
         try:
             async with asyncio.TaskGroup() as both:
                 holding = both.create_task(self._hold_lease())
@@ -74,33 +77,35 @@ class Attempt:
                 finally:
                     holding.cancel()
         except* LeaseLost:
-            if self._told != "ended":
+            if self._reported != "ended":
                 self._log.warning("analysis.lease_lost")
 
     async def give_back(self) -> None:
-        """Let another worker go on with this attempt at once; to be called after `run` was cancelled.
+        """Release the job, so that another worker continues this attempt at once. Call it after `run` was
+        cancelled.
 
-        An analysis is repeated in seconds and a stopping process has few of them, so nothing is finished.
-        While it is unsure what the stream heard last, the lease runs out by itself and the stream decides.
+        It finishes nothing, because a stopping process has a few seconds and an analysis is repeated in
+        seconds. If it is unknown
+        unknown whether the last report was recorded, the lease runs out by itself and the stream decides.
         """
-        if self._told in ("nothing", "begun"):
+        if self._reported in ("nothing", "begun"):
             with suppress(Unavailable):
-                await self._bench.queue.release(self.claimed, started=self._told == "begun")
+                await self._bench.queue.release(self.claimed, started=self._reported == "begun")
 
     async def _work(self) -> None:
         try:
             if not self.claimed.started:
-                await self._tell(self._start(), "begun")
+                await self._deliver(self._start(), "begun")
             try:
                 await self._analyse_and_complete()
             except (Rejected, KeyReused):
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, the track hears of it
+            except Exception as error:  # noqa: BLE001 - every failure is reported to the track
                 code, detail = _reason(error)
                 self._log.warning(
                     "analysis.attempt_failed", code=code, detail=detail, exc_info=code == "internal"
                 )
-                await self._tell(self._failed(code, detail), "ended")
+                await self._deliver(self._failed(code, detail), "ended")
         except (Rejected, KeyReused) as refusal:
             await self._drop(refusal)
 
@@ -108,12 +113,14 @@ class Attempt:
         began = time.perf_counter()
         analysed = await self._analysed()
         took_ms = round((time.perf_counter() - began) * 1000, 1)
-        await self._tell(self._complete(analysed, took_ms), "ended", self._bench.completed(analysed))
+        await self._deliver(self._complete(analysed, took_ms), "ended", self._bench.completed(analysed))
 
     async def _analysed(self) -> Analysed:
         with tempfile.TemporaryDirectory(prefix="analysis-", dir=self._bench.scratch) as folder:
             path = Path(folder) / "audio"
-            await until_there(lambda: self._bench.artefacts.fetch_to(self._job.audio_sha256, path))
+            await retry_while_unavailable(
+                lambda: self._bench.artefacts.fetch_to(self._job.audio_sha256, path)
+            )
             return await self._bench.analyser.analyse(path, self._job.settings, self._on_progress)
 
     def _start(self) -> StartAnalysis:
@@ -139,22 +146,22 @@ class Attempt:
     def _failed(self, code: str, detail: str) -> FailAnalysis:
         return failure(self.claimed, code, detail, datetime.now(UTC))
 
-    async def _tell(
+    async def _deliver(
         self, command: Report, then: Literal["begun", "ended"], prepare: Prepare[Any, Report] | None = None
     ) -> None:
-        async def tell() -> None:
-            self._told = "unsure"
-            await self._bench.reports.tell(self._job, command, prepare)
-            self._told = then
+        async def deliver() -> None:
+            self._reported = "unsure"
+            await self._bench.reports.deliver(self._job, command, prepare)
+            self._reported = then
 
-        await to_the_end(tell())
+        await finish_before_cancelling(deliver())
 
     async def _drop(self, refusal: Rejected | KeyReused) -> None:
         rule = refusal.rule if isinstance(refusal, Rejected) else refusal.code
         self._log.info("analysis.dropped", rule=rule, detail=refusal.detail)
-        self._told = "ended"
+        self._reported = "ended"
         standing = await self._bench.reports.standing(self._job)
-        await until_there(lambda: self._bench.queue.record(standing, instead_of=self.claimed))
+        await retry_while_unavailable(lambda: self._bench.queue.record(standing, instead_of=self.claimed))
 
     def _on_progress(self, stage: str, percent: float) -> None:
         self._progress = (stage, percent)
@@ -163,9 +170,9 @@ class Attempt:
     async def _hold_lease(self) -> None:
         beat_s = self._bench.queue.lease_s / _BEATS_PER_LEASE
         while True:
-            await heard(self._progressed, beat_s)
+            await wait_for_event(self._progressed, beat_s)
             self._progressed.clear()
-            # While the queue is away nobody can say that the job was lost; its track will.
+            # While the queue is unavailable, only the track can tell that the job was lost.
             with suppress(Unavailable):
                 if not await self._bench.queue.heartbeat(self.claimed, *self._progress):
                     raise LeaseLost
@@ -173,7 +180,7 @@ class Attempt:
 
 
 def failure(claimed: ClaimedJob, code: str, detail: str, failed_at: datetime) -> FailAnalysis:
-    """Return the command that reports a claimed job's attempt as failed."""
+    """Return the command that reports the attempt of a claimed job as failed."""
     return FailAnalysis(
         track_id=claimed.job.track_id,
         job_id=claimed.job.job_id,

@@ -1,7 +1,7 @@
-"""From the log to the queue: the process manager that makes each analysis asked for a job, and ends it.
+"""The process manager that turns each requested analysis into a job of the queue, and ends the job.
 
-Its effects are the rows of the queue. Each row knows the revision of the event it reflects, so events may
-come twice and late.
+Its effects change the rows of the queue. Each row holds the revision of the event it reflects, so events may
+arrive twice or late.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ UPLOADED = "track.uploaded"
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """What every analysis of a track reads."""
+    """The audio that every analysis of a track reads."""
 
     sha256: str
     duration_ms: float
@@ -42,7 +42,7 @@ class Enqueue:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Bring a job's row to where its stream says it stands."""
+    """Set a job's row to its standing in the stream."""
 
     standing: JobStanding
 
@@ -64,7 +64,7 @@ def evolve(audio: Audio | None, recorded: Recorded) -> Audio | None:
 
 
 def react(audio: Audio | None, cause: Cause) -> Sequence[Enqueue | Record | EndChild]:
-    """Return what an event of a track does to the queue. Raises UnknownEvent."""
+    """Return the effects of a track's event on the queue. Raises UnknownEvent."""
     assert isinstance(cause, Recorded), "analysis sets no deadlines"
     match cause.type:
         case "track.analysis_queued":
@@ -98,7 +98,7 @@ def _job(audio: Audio, recorded: Recorded) -> QueuedJob:
     )
 
 
-class Crew(Protocol):
+class Workers(Protocol):
     """The workers of this process."""
 
     def wake(self) -> None:
@@ -110,18 +110,18 @@ class Crew(Protocol):
         ...
 
 
-def analyses(queue: JobQueue, crew: Crew) -> ProcessManager[Audio | None]:
+def analyses(queue: JobQueue, workers: Workers) -> ProcessManager[Audio | None]:
     """Return the process manager of analyses over this queue and these workers."""
 
     async def perform(effect: Enqueue | Record | EndChild) -> None:
         match effect:
             case Enqueue(job):
                 await queue.enqueue(job)
-                crew.wake()
+                workers.wake()
             case Record(standing):
                 await queue.record(standing)
             case EndChild(job_id):
-                crew.cancel(job_id)
+                workers.cancel(job_id)
 
     return ProcessManager(
         name=GROUP,

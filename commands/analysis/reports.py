@@ -1,12 +1,14 @@
-"""What workers tell a track about its job: commands that name their attempt, recorded once if sent twice."""
+"""Delivers workers' reports to the tracks as commands that name their attempt; repetitions are recorded
+once.
+"""
 
 from __future__ import annotations
 
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
-from commands.analysis.patience import until_there
 from commands.analysis.standing import standing_of
+from commands.analysis.waiting import retry_while_unavailable
 from commands.handler import Prepare
 from commands.issue import Answer, Caller, Issue
 from commands.pipeline import Pipeline
@@ -20,32 +22,32 @@ Report = TypeVar("Report", StartAnalysis, CompleteAnalysis, FailAnalysis)
 
 
 def command_id(command: StartAnalysis | CompleteAnalysis | FailAnalysis) -> UUID:
-    """Return the id that a repetition of this command has too.
+    """Return the id of this command; a repetition of it has the same id.
 
-    Two workers may each believe that an attempt is theirs to begin, and two may each see it fail in another
-    way: those are different commands, and the track decides between them.
+    Two workers may both start an attempt, or see it fail in different ways: those are different commands, and
+    the track decides between them.
     """
     match command:
         case StartAnalysis():
-            told = f":{command.worker}"
+            difference = f":{command.worker}"
         case FailAnalysis():
-            told = f":{command.code}"
+            difference = f":{command.code}"
         case CompleteAnalysis():
-            told = ""
-    return uuid5(command.job_id, f"{type(command).__name__}:{command.attempt}{told}")
+            difference = ""
+    return uuid5(command.job_id, f"{type(command).__name__}:{command.attempt}{difference}")
 
 
 class Reports:
-    """The workers' way to the tracks' streams; waits while the store is away."""
+    """Executes the workers' commands on the tracks' streams; retries while the store is unavailable."""
 
     def __init__(self, pipeline: Pipeline, store: EventStore) -> None:
         self._pipeline = pipeline
         self._store = store
 
-    async def tell(
+    async def deliver(
         self, job: QueuedJob, command: Report, prepare: Prepare[Any, Report] | None = None
     ) -> Answer:
-        """Record it, caused by the event that queued the job.
+        """Execute the command, caused by the event that queued the job.
 
         Raises Rejected, KeyReused, NotFound (the attempt is not the current one), Invalid, EventTooLarge.
         """
@@ -56,8 +58,8 @@ class Reports:
             causation_id=job.event_id,
             traceparent=job.traceparent,
         )
-        return await until_there(lambda: self._pipeline.execute(command, issue, prepare))
+        return await retry_while_unavailable(lambda: self._pipeline.execute(command, issue, prepare))
 
     async def standing(self, job: QueuedJob) -> JobStanding:
-        """Return where the job's stream says it stands. Raises NotFound."""
-        return await until_there(lambda: standing_of(self._store, job.track_id, job.job_id))
+        """Return the standing of the job according to its stream. Raises NotFound."""
+        return await retry_while_unavailable(lambda: standing_of(self._store, job.track_id, job.job_id))

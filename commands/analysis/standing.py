@@ -1,4 +1,4 @@
-"""Where each event of a track leaves its analysis job; the last one is the truth about the job."""
+"""The standing of an analysis job after each event of its track; the last event decides."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JOB_EVENTS = frozenset({QUEUED, STARTED, FAILED, ABANDONED, COMPLETED})
 
 
 def standing_after(recorded: Recorded) -> JobStanding:
-    """Return where one of JOB_EVENTS leaves its job. Raises UnknownEvent for a newer writer's."""
+    """Return the job's standing after one of JOB_EVENTS. Raises UnknownEvent for a newer writer's event."""
     revision, at = recorded.revision, recorded.recorded_at
     match event := REGISTRY.decode(recorded):
         case e.AnalysisQueued():
@@ -44,7 +44,7 @@ def standing_after(recorded: Recorded) -> JobStanding:
 
 
 async def standing_of(store: EventStore, track_id: UUID, job_id: UUID) -> JobStanding:
-    """Return where the track's stream says that its job stands. Raises NotFound, Unavailable."""
+    """Return the standing of the job according to the track's stream. Raises NotFound, Unavailable."""
     last: Recorded | None = None
     after, more = 0, True
     while more:
@@ -55,5 +55,5 @@ async def standing_of(store: EventStore, track_id: UUID, job_id: UUID) -> JobSta
                 last = recorded
         more = page.more
     if last is None:
-        raise NotFound(f"track {track_id} knows nothing of job {job_id}")
+        raise NotFound(f"track {track_id} has no event of job {job_id}")
     return standing_after(last)

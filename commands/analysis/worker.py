@@ -1,4 +1,4 @@
-"""The loop that takes jobs and runs them, and watches for jobs whose worker is gone."""
+"""Takes jobs from the queue and runs them, and reports the jobs of lost workers."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from uuid import UUID
 import structlog
 
 from commands.analysis.attempt import Attempt, Workbench, failure
-from commands.analysis.patience import heard, to_the_end, until_there
 from commands.analysis.rate import RateLimit
+from commands.analysis.waiting import finish_before_cancelling, retry_while_unavailable, wait_for_event
 from commands.ports import ClaimedJob
 from domain.errors import KeyReused, LedgerError, Rejected
 
 log = structlog.get_logger(__name__)
 
 POLL_S = 1.0
-"""How often to look for jobs that nobody here announced, and for leases that ran out."""
+"""The pause between two looks for unannounced jobs and for leases that ran out."""
 
 
 def worker_name() -> str:
-    """Return a name that no other worker has, nor this one after a restart."""
+    """Return a name that no other worker has, and that a restart changes."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 class AnalysisWorker:
-    """Runs at most `concurrency` jobs at a time and begins at most `jobs_per_minute`, None = no limit.
+    """Runs at most `concurrency` jobs at a time and starts at most `jobs_per_minute`, None = no limit.
 
     Any number of workers share one queue, in one process or in many.
     """
@@ -44,17 +44,19 @@ class AnalysisWorker:
         self._in_hand: dict[asyncio.Task[None], Attempt] = {}
 
     def wake(self) -> None:
-        """Look for jobs now: there is a new one."""
+        """Look for jobs now, because a new one was queued."""
         self._announced.set()
 
     def cancel(self, job_id: UUID) -> None:
-        """End the job's child if it runs here: its stream and its row have said that it is over."""
+        """End the job's child if it runs here, because the job's stream and row say that it has ended."""
         for task, attempt in self._in_hand.items():
             if attempt.claimed.job.job_id == job_id:
                 _cancel_once(task)
 
     async def run(self) -> None:
-        """Work until cancelled; then what is in hand goes back to the queue, to be taken over at once."""
+        """Work until cancelled. Running jobs then go back to the queue, where others can take them at
+        once.
+        """
         try:
             async with asyncio.TaskGroup() as loops:
                 loops.create_task(self._take_jobs())
@@ -67,13 +69,13 @@ class AnalysisWorker:
         while True:
             await self._free.acquire()
             await asyncio.sleep(self._rate.wait_s(clock()))
-            while not await to_the_end(self._take()):
-                await heard(self._announced, POLL_S)
+            while not await finish_before_cancelling(self._take()):
+                await wait_for_event(self._announced, POLL_S)
             self._rate.begun(clock())
 
     async def _take(self) -> bool:
         self._announced.clear()
-        claimed = await until_there(lambda: self._bench.queue.claim(self._name))
+        claimed = await retry_while_unavailable(lambda: self._bench.queue.claim(self._name))
         if claimed is None:
             return False
         attempt = Attempt(self._bench, claimed)
@@ -86,13 +88,13 @@ class AnalysisWorker:
         attempt = self._in_hand.pop(task)
         self._free.release()
         if not task.cancelled() and (error := task.exception()) is not None:
-            # Its lease runs out, and the attempt fails as one whose worker was lost.
+            # Its lease runs out, and the attempt then fails as `worker_lost`.
             log.error("analysis.attempt_died", job_id=str(attempt.claimed.job.job_id), exc_info=error)
 
     async def _watch_leases(self) -> None:
         while True:
-            for claimed in await until_there(self._bench.queue.expired):
-                # After an outage our own leases have run out too, and their work goes on.
+            for claimed in await retry_while_unavailable(self._bench.queue.expired):
+                # After an outage this worker's own leases have run out too, but its work continues.
                 if not self._has(claimed):
                     await self._lost(claimed)
             await asyncio.sleep(POLL_S)
@@ -103,20 +105,20 @@ class AnalysisWorker:
 
     async def _lost(self, claimed: ClaimedJob) -> None:
         job, reports = claimed.job, self._bench.reports
-        told = log.bind(job_id=str(job.job_id), attempt=claimed.attempt, lost_worker=claimed.worker)
+        logger = log.bind(job_id=str(job.job_id), attempt=claimed.attempt, lost_worker=claimed.worker)
         try:
-            # At the time the lease ran out, so that whoever notices says the same.
+            # The time of the failure is that of the lease's end, so every reporter sends the same command.
             detail = f"worker {claimed.worker} fell silent"
             try:
-                await reports.tell(job, failure(claimed, "worker_lost", detail, claimed.lease_until))
-                told.warning("analysis.worker_lost")
+                await reports.deliver(job, failure(claimed, "worker_lost", detail, claimed.lease_until))
+                logger.warning("analysis.worker_lost")
             except (Rejected, KeyReused) as refusal:
-                told.info("analysis.lease_expired", detail=refusal.detail)
+                logger.info("analysis.lease_expired", detail=refusal.detail)
             standing = await reports.standing(job)
-            await until_there(lambda: self._bench.queue.record(standing, instead_of=claimed))
+            await retry_while_unavailable(lambda: self._bench.queue.record(standing, instead_of=claimed))
         except LedgerError:
-            # A job that can't be put right (a newer writer's events on its track) must not stop the others.
-            told.exception("analysis.lease_not_settled")
+            # A job that can't be settled (its track has events of a newer writer) must not stop the others.
+            logger.exception("analysis.lease_not_settled")
 
     async def _give_back(self) -> None:
         in_hand = dict(self._in_hand)
@@ -128,6 +130,6 @@ class AnalysisWorker:
 
 
 def _cancel_once(task: asyncio.Task[None]) -> None:
-    # A second cancellation would cut off how the first one ends the child.
+    # A second cancellation would interrupt the first, which ends the child.
     if not task.cancelling():
         task.cancel()

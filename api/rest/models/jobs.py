@@ -8,8 +8,8 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from api.rest.models.shape import Moved, Shape
-from commands.ports import JobStatus
 from domain.track.events import Engine, Preset
+from domain.track.state import JobStatus
 
 
 class JobAccepted(Moved):

@@ -9,8 +9,8 @@ from pydantic import AwareDatetime
 
 from api.rest.models.jobs import TrackJob
 from api.rest.models.shape import Moved, Shape
-from api.rest.models.versions import ArtefactShape, Basis, MetricsShape, Reason, VersionCount, VersionShape
-from domain.track.events import Preset
+from api.rest.models.versions import ArtefactShape, MetricsShape, Reason, VersionCount, VersionShape
+from domain.track.events import Basis, Preset
 
 TrackStatus = Literal["queued", "analysing", "ready", "failed", "archived"]
 

@@ -8,9 +8,9 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from api.rest.models.shape import Moved, Shape
+from domain.track.events import Basis
 
 Reason = Literal["analysis", "override", "revert", "reference"]
-Basis = Literal["self-agreement", "user-reference"]
 
 
 class VersionAccepted(Moved):

@@ -10,8 +10,8 @@ import pytest
 
 from analysis.result import Analysed
 from commands.analysis.attempt import Attempt
-from commands.analysis.patience import heard
 from commands.analysis.reports import command_id
+from commands.analysis.waiting import wait_for_event
 from commands.ports import UndecodableAudio
 from domain.errors import Unavailable
 from domain.track import commands as c
@@ -306,7 +306,7 @@ async def test_a_cancellation_that_comes_with_the_event_is_not_swallowed(steps_b
 
     async def loop() -> None:
         while True:
-            await heard(event, 5)
+            await wait_for_event(event, 5)
             event.clear()
 
     looping = asyncio.create_task(loop())

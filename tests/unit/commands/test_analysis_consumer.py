@@ -24,7 +24,7 @@ from tests.unit.domain import tracks as t
 pytestmark = pytest.mark.anyio
 
 
-class NotedCrew:
+class RecordingWorkers:
     """Workers that note what they are told."""
 
     def __init__(self) -> None:
@@ -44,8 +44,8 @@ class Following:
     def __init__(self) -> None:
         self.house = AnalysisHouse()
         self.log = MemoryLog(self.house.store)
-        self.crew = NotedCrew()
-        self.manager = analyses(self.house.queue, self.crew)
+        self.workers = RecordingWorkers()
+        self.manager = analyses(self.house.queue, self.workers)
         ports = memory_ports(self.house.store)
         self.consumer = Process(self.manager, self.log, self.house.store, ports, self.house.pipeline)
 
@@ -76,7 +76,7 @@ async def test_an_analysis_asked_for_becomes_a_job_with_all_a_worker_needs(follo
     claimed = await following.house.given_a_track()
     await following.everything()
     assert following.house.queue.enqueued == [claimed.job]
-    assert following.crew.woken == 1
+    assert following.workers.woken == 1
 
 
 async def test_a_later_analysis_takes_its_own_settings_and_the_uploads_audio(following: Following) -> None:
@@ -103,7 +103,7 @@ async def test_a_cancelled_job_is_ended_here_too(following: Following) -> None:
         3,
         None,
     )
-    assert following.crew.cancelled == [t.JOB_1]
+    assert following.workers.cancelled == [t.JOB_1]
 
 
 async def test_failures_and_results_reach_the_row_with_their_revision(following: Following) -> None:
@@ -125,7 +125,7 @@ async def test_failures_and_results_reach_the_row_with_their_revision(following:
         6,
         5,
     )
-    assert following.crew.cancelled == []
+    assert following.workers.cancelled == []
 
 
 async def test_a_job_given_up_is_dead_with_its_reason(following: Following) -> None:

@@ -1,4 +1,4 @@
-"""What the loops do when a store is away, and when a stop arrives in the middle of something."""
+"""Retries while a store is unavailable, and finishes what a cancellation must not interrupt."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 _WAITS_S = (0.1, 2.0)
-"""The first wait before asking again, and the longest; it doubles in between."""
+"""The first and the longest wait between two tries; it doubles in between."""
 
 _STOP_S = 5.0
-"""How long a stop waits for what must not be cut in the middle."""
+"""The longest time for which a cancellation waits for work whose outcome must be known."""
 
 
-async def until_there(ask: Callable[[], Awaitable[_T]]) -> _T:
-    """Ask until there is an answer: a store that is away or busy comes back, a lost race can be run again."""
+async def retry_while_unavailable(call: Callable[[], Awaitable[_T]]) -> _T:
+    """Call until it succeeds: repeat it while a store is unavailable or busy, or a race was lost."""
     wait_s = _WAITS_S[0]
     while True:
         try:
-            return await ask()
+            return await call()
         except (Unavailable, Busy, RevisionConflict) as error:
             if wait_s == _WAITS_S[0]:
                 log.warning("analysis.waiting", code=error.code, detail=error.detail)
@@ -35,8 +35,8 @@ async def until_there(ask: Callable[[], Awaitable[_T]]) -> _T:
         wait_s = min(wait_s * 2, _WAITS_S[1])
 
 
-async def to_the_end(work: Coroutine[Any, Any, _T]) -> _T:
-    """Await work whose outcome must be known: a cancellation takes effect after it, or after five seconds."""
+async def finish_before_cancelling(work: Coroutine[Any, Any, _T]) -> _T:
+    """Await work whose outcome must be known: a cancellation takes effect after it, or after `_STOP_S`."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
@@ -47,9 +47,9 @@ async def to_the_end(work: Coroutine[Any, Any, _T]) -> _T:
         raise
 
 
-async def heard(event: asyncio.Event, within_s: float) -> None:
-    """Return when the event is set, or when so much time has passed."""
-    # Not wait_for(): in Python 3.11 it swallows a cancellation that comes with the event.
+async def wait_for_event(event: asyncio.Event, within_s: float) -> None:
+    """Return when the event is set, or after `within_s`."""
+    # Not wait_for(): in Python 3.11 it swallows a cancellation that arrives together with the event.
     with suppress(TimeoutError):
         async with asyncio.timeout(within_s):
             await event.wait()
