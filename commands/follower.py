@@ -111,7 +111,8 @@ class Follower:
             noting = both.create_task(self._note(flight))
             while page := await self._store.read_log(position, categories=self._categories):
                 position = page[-1].position
-                await self._take(Batch(tuple(page), dict.fromkeys(ends, position)), flight)
+                batch = Batch(tuple(page), dict.fromkeys(ends, position), bytes=page.bytes)
+                await self._take(batch, flight)
             await flight.empty()
             noting.cancel()
         await self._log.start_group(self._group, ends)

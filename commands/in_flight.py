@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from domain.log import Batch
+from domain.log import PAGE_BYTES, Batch
 
 MAX_EVENTS = 500
 """Events handed out and not done with; the reader waits for room beyond it."""
+MAX_BYTES = 5 * PAGE_BYTES
+"""The JSON of these events: each may hold a grid."""
 MAX_BATCHES = 10_000
 """Batches not committed yet: what comes again after a crash."""
 
@@ -27,25 +29,29 @@ class InFlight:
     def __init__(self) -> None:
         self._open: deque[_Open] = deque()
         self._events = 0
+        self._bytes = 0.0
         self._changed = asyncio.Event()
 
     def begin(self, batch: Batch, events: int) -> Callable[[], None]:
         """Take a batch in; the function returned is to be called once for each of its `events`."""
-        entry = _Open(batch, events)
+        # Without its events: those that are done with must not be held by one before them that is not.
+        entry, share = _Open(replace(batch, events=()), events), batch.bytes / max(events, 1)
         self._open.append(entry)
         self._events += events
+        self._bytes += share * events
         self._changed.set()
 
         def done() -> None:
             entry.left -= 1
             self._events -= 1
+            self._bytes -= share
             self._changed.set()
 
         return done
 
     async def room(self) -> None:
         """Return when another batch may be handed out."""
-        await self._until(lambda: self._events < MAX_EVENTS and len(self._open) < MAX_BATCHES)
+        await self._until(self._has_room)
 
     async def finished(self) -> Sequence[Batch]:
         """Wait for the oldest batch; return it and those behind it that are done with as well."""
@@ -59,6 +65,9 @@ class InFlight:
     async def empty(self) -> None:
         """Return when every batch is done with and was returned by `finished`."""
         await self._until(lambda: not self._open)
+
+    def _has_room(self) -> bool:
+        return self._events < MAX_EVENTS and self._bytes < MAX_BYTES and len(self._open) < MAX_BATCHES
 
     async def _until(self, true: Callable[[], bool]) -> None:
         # Several wait on one event: each looks again whenever anything changed.

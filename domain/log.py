@@ -27,11 +27,15 @@ Decoded, a beat of 9 characters is a float and a pointer of 32 bytes: a page is 
 
 
 class Page(list[Recorded]):
-    """Events in order, cut by number and by bytes; `more` = there are others behind the last one."""
+    """Events in order, cut by number and by bytes; `more` = there are others behind the last one.
 
-    def __init__(self, events: Iterable[Recorded] = (), *, more: bool = False) -> None:
+    `bytes` is the length of their JSON.
+    """
+
+    def __init__(self, events: Iterable[Recorded] = (), *, more: bool = False, bytes: int = 0) -> None:
         super().__init__(events)
         self.more = more
+        self.bytes = bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +168,13 @@ class Batch:
 
     `reached` is, for each shard, the position up to which the group has now been shown everything it
     subscribed to, whether or not an event of this batch stands there. `offsets` is where each shard of the
-    batch goes on behind it.
+    batch goes on behind it. `bytes` is the length of the events' JSON.
     """
 
     events: tuple[Recorded, ...]
     reached: Mapping[str, int] = field(default_factory=dict[str, int])
     offsets: Offsets = field(default_factory=dict[str, int])
+    bytes: int = 0
 
 
 class Subscription(Protocol):

@@ -151,6 +151,7 @@ class KafkaSubscription:
         events: list[Recorded] = []
         reached: dict[str, int] = {}
         offsets: dict[str, int] = {}
+        size = 0
         for partition, some in records.items():
             shard = self._layout.shard(partition)
             offsets[shard] = some[-1].offset + 1
@@ -158,11 +159,12 @@ class KafkaSubscription:
                 category = category_of(record.headers)
                 if category in self._categories:
                     events.append(recorded_of(record.key, record.value, record.headers))
+                    size += len(record.value)
                 position = position_of(record.headers)
                 # After a repetition positions go back; what was shown stays shown.
                 if position > self._reached.get(shard, 0):
                     self._reached[shard] = reached[shard] = position
-        return Batch(tuple(events), reached, offsets) if events or reached else None
+        return Batch(tuple(events), reached, offsets, size) if events or reached else None
 
     async def _begin_again(self, away: Unavailable) -> None:
         self._failures += 1

@@ -55,7 +55,8 @@ async def fetch_recorded(
     )
     rows = await cursor.fetchall()
     fitting = [row for row in rows if row[8] is not None]
-    return Page(map(_recorded, fitting), more=len(fitting) < len(rows))
+    size = sum(len(row[8]) for row in fitting)
+    return Page(map(_recorded, fitting), more=len(fitting) < len(rows), bytes=size)
 
 
 def _recorded(row: tuple[Any, ...]) -> Recorded:

@@ -151,7 +151,7 @@ class TailSubscription:
         """
         page = await fetch_recorded(conn, clause, [self._position, until, self._categories], self._limit)
         reached = page[-1].position if page.more else until
-        return Batch(tuple(page), {SHARD: reached}, {SHARD: reached})
+        return Batch(tuple(page), {SHARD: reached}, {SHARD: reached}, page.bytes)
 
     async def _write_checkpoint(self, position: int, conn: AsyncConnection[Any]) -> bool:
         cursor = await conn.execute(

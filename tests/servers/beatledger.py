@@ -61,12 +61,12 @@ class Beatledger(Served):
     def secret(self) -> str:
         return DataFolder(self.folder).secret(TOKEN_SECRET)
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
+    def start(self, ready_s: float = 20.0) -> None:
+        """Start it and wait until it is ready: its views are built by then."""
         words = [*COMMAND, "up", "--data-dir", str(self.folder), "--port", "0"]
         self.process = Process(words, os.environ)
         self._url = self.process.url_after("is ready at ")
-        until(lambda: httpx2.get(f"{self.url}/readyz").status_code == 200, what="/readyz")
+        until(lambda: httpx2.get(f"{self.url}/readyz").status_code == 200, ready_s, "/readyz")
 
     def kill(self) -> None:
         """SIGKILL: nothing is told, nothing is tidied."""
