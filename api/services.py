@@ -9,8 +9,9 @@ from starlette.requests import Request
 
 from api.security.guard import Accounts
 from api.security.tokens import TokenVerifier
+from commands.analysis.ports import JobQueue
 from commands.pipeline import Pipeline
-from commands.ports import Artefacts, JobQueue
+from commands.ports import Artefacts
 from commands.references import References
 from commands.upload import Uploads
 from domain.log import EventStore

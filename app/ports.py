@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.security.guard import Accounts
-from commands.ports import Analyser, Artefacts, JobQueue, Snapshots
+from commands.analysis.ports import Analyser, JobQueue
+from commands.ports import Artefacts, Snapshots
 from commands.process_ports import ProcessPorts
 from domain.log import EventStore, Log
 from projections.documents import DocumentStore

@@ -17,9 +17,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from uuid_utils.compat import uuid7
 
+from commands.analysis.ports import Analyser, Probed, UndecodableAudio
 from commands.issue import Answer, Issue
 from commands.pipeline import Pipeline, authorise
-from commands.ports import Analyser, Artefacts, Probed, UndecodableAudio
+from commands.ports import Artefacts
 from domain.command import Line, OptionalLine
 from domain.errors import Invalid
 from domain.track.commands import BpmHint, Priority, Tags, UploadTrack

@@ -8,7 +8,11 @@ from pathlib import Path
 
 from adapters.audio.children import ChildDied, Children, ChildTimedOut
 from analysis.result import Analysed, AnalysisSettings
-from commands.ports import AnalysisCrashed, Probed, UndecodableAudio
+from commands.analysis.ports import (
+    AnalysisCrashed,
+    Probed,
+    UndecodableAudio,
+)
 
 DEFAULT_CAP_S = 1200.0
 """The longest sound taken: 49 MB of MP3 can hold 13.9 hours."""

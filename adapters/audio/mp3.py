@@ -8,7 +8,7 @@ from adapters.audio.id3 import id3_length
 from adapters.audio.mp3_frames import Mp3Stream, streams
 from adapters.audio.mp3_header import honest
 from adapters.audio.pieces import TOLERATED_LOSS, Buffer, Mended, Piece, Run, understated
-from commands.ports import UndecodableAudio
+from commands.analysis.ports import UndecodableAudio
 
 _DECODER_DELAY = 529
 """Samples that libmpg123 cuts off whatever has a header, and does not off what has none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adapters.audio.pieces import Buffer, Mended, Piece
-from commands.ports import UndecodableAudio
+from commands.analysis.ports import UndecodableAudio
 
 _FIRST_PAGE = b"OggS\0\2"
 _PAGE = b"OggS\0"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from adapters.audio.pieces import TOLERATED_LOSS
 from adapters.audio.reader import AudioReader, too_long
-from commands.ports import Probed, UndecodableAudio
+from commands.analysis.ports import Probed, UndecodableAudio
 
 _LOOK_S = 30
 

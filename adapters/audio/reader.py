@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from adapters.audio.pieces import TOLERATED_LOSS
 from adapters.audio.sources import SequentialFile, opened, reason
-from commands.ports import UndecodableAudio
+from commands.analysis.ports import UndecodableAudio
 
 Samples = NDArray[np.float32]
 

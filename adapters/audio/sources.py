@@ -14,7 +14,8 @@ import soundfile as sf
 from adapters.audio.mending import mended
 from adapters.audio.pieces import Mended, Piece
 from adapters.audio.sniff import sniff
-from commands.ports import HEAD_BYTES, UndecodableAudio
+from commands.analysis.ports import UndecodableAudio
+from commands.ports import HEAD_BYTES
 
 
 class SequentialFile(sf.SoundFile):

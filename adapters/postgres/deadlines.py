@@ -53,7 +53,7 @@ class PostgresDeadlines:
                 "correlation_id": cause.correlation_id,
                 "traceparent": cause.traceparent,
                 "kinds": [deadline.kind for deadline in deadlines],
-                "after_s": [deadline.after_s for deadline in deadlines],
+                "after_s": [float(deadline.after_s) for deadline in deadlines],
             },
         )
 

@@ -7,7 +7,9 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from adapters.postgres.pool import Pool, connection
-from commands.ports import JobView
+from commands.analysis.ports import (
+    JobView,
+)
 from domain.track.state import JobStatus
 
 

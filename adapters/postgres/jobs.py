@@ -15,7 +15,12 @@ from psycopg.rows import dict_row
 from adapters.postgres import job_views
 from adapters.postgres.pool import Pool, connection
 from analysis.result import AnalysisSettings
-from commands.ports import ClaimedJob, JobStanding, JobView, QueuedJob
+from commands.analysis.ports import (
+    ClaimedJob,
+    JobStanding,
+    JobView,
+    QueuedJob,
+)
 from domain.track.state import JobStatus
 
 LEASE_S = 15.0

@@ -20,8 +20,10 @@ from api.rest.operations import command, query
 from api.rest.routing import guarded
 from api.security.guard import producer, reader
 from api.services import services_of
+from commands.analysis.ports import (
+    JobView,
+)
 from commands.analysis.standing import QUEUED
-from commands.ports import JobView
 from domain.errors import LedgerError, NotFound, Unavailable
 from domain.log import EventStore
 from domain.track.commands import CancelAnalysis, RequeueAnalysis

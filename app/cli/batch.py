@@ -16,7 +16,10 @@ from uuid import UUID, uuid5
 from adapters.audio.analyser import ChildAnalyser
 from analysis import genesis_map
 from analysis.result import Analysed, AnalysisSettings
-from commands.ports import AnalysisCrashed, UndecodableAudio
+from commands.analysis.ports import (
+    AnalysisCrashed,
+    UndecodableAudio,
+)
 from commands.scores import figures, global_metrics
 
 _AUDIO = UUID("62128f3a-511a-45ad-8529-937cbb35113d")

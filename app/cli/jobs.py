@@ -10,8 +10,10 @@ import typer
 
 from app.cli.local import DataDir, settings_with, with_ports
 from app.cli.tables import show
+from commands.analysis.ports import (
+    JobView,
+)
 from commands.issue import Caller, Issue
-from commands.ports import JobView
 from domain.errors import NotFound
 from domain.track.commands import RequeueAnalysis
 from domain.track.state import JobStatus

@@ -15,10 +15,17 @@ from typing import Any, Literal
 import structlog
 
 from analysis.result import Analysed
+from commands.analysis.ports import (
+    Analyser,
+    AnalysisCrashed,
+    ClaimedJob,
+    JobQueue,
+    UndecodableAudio,
+)
 from commands.analysis.reports import Report, Reports
 from commands.analysis.waiting import finish_before_cancelling, retry_while_unavailable, wait_for_event
 from commands.handler import Prepare
-from commands.ports import Analyser, AnalysisCrashed, Artefacts, ClaimedJob, JobQueue, UndecodableAudio
+from commands.ports import Artefacts
 from domain.errors import EventTooLarge, Invalid, KeyReused, NotFound, Rejected, Unavailable
 from domain.track.commands import CompleteAnalysis, FailAnalysis, StartAnalysis
 

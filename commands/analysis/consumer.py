@@ -12,10 +12,14 @@ from typing import Protocol
 from uuid import UUID
 
 from analysis.result import AnalysisSettings
+from commands.analysis.ports import (
+    JobQueue,
+    JobStanding,
+    QueuedJob,
+)
 from commands.analysis.reports import WORKER
 from commands.analysis.standing import ABANDONED, COMPLETED, FAILED, QUEUED, standing_after
 from commands.following import Cause, ProcessManager
-from commands.ports import JobQueue, JobStanding, QueuedJob
 from domain.events import REGISTRY
 from domain.recorded import Recorded
 from domain.track.events import AnalysisQueued, TrackUploaded

@@ -7,12 +7,15 @@ from __future__ import annotations
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
+from commands.analysis.ports import (
+    JobStanding,
+    QueuedJob,
+)
 from commands.analysis.standing import standing_of
 from commands.analysis.waiting import retry_while_unavailable
 from commands.handler import Prepare
 from commands.issue import Answer, Caller, Issue
 from commands.pipeline import Pipeline
-from commands.ports import JobStanding, QueuedJob
 from domain.log import EventStore
 from domain.track.commands import CompleteAnalysis, FailAnalysis, StartAnalysis
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from commands.ports import JobStanding
+from commands.analysis.ports import JobStanding
 from domain.errors import NotFound
 from domain.events import REGISTRY
 from domain.log import EventStore

@@ -11,9 +11,11 @@ from uuid import UUID
 import structlog
 
 from commands.analysis.attempt import Attempt, Workbench, failure
+from commands.analysis.ports import (
+    ClaimedJob,
+)
 from commands.analysis.rate import RateLimit
 from commands.analysis.waiting import finish_before_cancelling, retry_while_unavailable, wait_for_event
-from commands.ports import ClaimedJob
 from domain.errors import KeyReused, LedgerError, Rejected
 
 log = structlog.get_logger(__name__)

@@ -15,7 +15,12 @@ from adapters.postgres.access import Access
 from adapters.postgres.jobs import PostgresJobQueue
 from adapters.postgres.pool import Pool, make_pool
 from analysis.result import AnalysisSettings
-from commands.ports import ClaimedJob, JobStanding, JobView, QueuedJob
+from commands.analysis.ports import (
+    ClaimedJob,
+    JobStanding,
+    JobView,
+    QueuedJob,
+)
 from domain.track.state import JobStatus
 
 pytestmark = pytest.mark.anyio

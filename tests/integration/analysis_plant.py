@@ -24,11 +24,11 @@ from adapters.postgres.processes import process_ports
 from adapters.postgres.snapshots import PostgresSnapshots
 from commands.analysis.attempt import Workbench
 from commands.analysis.consumer import analyses
+from commands.analysis.ports import Analyser, JobView
 from commands.analysis.reports import Reports
 from commands.analysis.worker import AnalysisWorker
 from commands.issue import Answer, Caller, Issue
 from commands.pipeline import Pipeline
-from commands.ports import Analyser, JobView
 from commands.process import Process
 from commands.states import States
 from commands.tracks import track_handlers

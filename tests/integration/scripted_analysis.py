@@ -18,7 +18,10 @@ from uuid import uuid4
 from adapters.audio.children import ChildDied, Children, ChildTimedOut
 from adapters.audio.reader import too_long
 from analysis.result import Analysed, AnalysisSettings
-from commands.ports import AnalysisCrashed, Probed
+from commands.analysis.ports import (
+    AnalysisCrashed,
+    Probed,
+)
 
 BEATS = tuple(500.0 * n for n in range(1, 21))
 

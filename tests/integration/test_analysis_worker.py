@@ -15,7 +15,7 @@ from adapters.audio.analyser import ChildAnalyser
 from adapters.postgres.access import Access
 from analysis.synth import synthesise
 from commands.analysis.consumer import GROUP
-from commands.ports import JobView
+from commands.analysis.ports import JobView
 from domain.track import commands as c
 from tests.integration.analysis_plant import Plant, at_work, empty_queue, make_due, plant
 from tests.integration.scripted_analysis import ScriptedAnalyser, audio, child_of, let_go, runs_of

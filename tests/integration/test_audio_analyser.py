@@ -18,7 +18,7 @@ from adapters.audio.analyser import ChildAnalyser
 from adapters.audio.analysing import VERSION
 from analysis.result import AnalysisSettings
 from analysis.synth import synthesise
-from commands.ports import Analyser, AnalysisCrashed, Probed, UndecodableAudio
+from commands.analysis.ports import Analyser, AnalysisCrashed, Probed, UndecodableAudio
 from tests.integration.recordings import clicks, encoded, tone, wav, with_data_size
 from tests.servers.audio_children import audio_children
 

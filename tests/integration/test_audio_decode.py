@@ -13,7 +13,7 @@ from adapters.audio.decode import Decoded, decode
 from adapters.audio.probing import probe
 from adapters.audio.reader import AudioReader
 from adapters.audio.resample import RATE
-from commands.ports import UndecodableAudio
+from commands.analysis.ports import UndecodableAudio
 from tests.integration.recordings import (
     encoded,
     tone,

@@ -13,7 +13,10 @@ import pytest
 
 from adapters.audio.analyser import PROBE_LIMIT_S, ChildAnalyser
 from analysis.result import Analysed, AnalysisSettings
-from commands.ports import Probed, UndecodableAudio
+from commands.analysis.ports import (
+    Probed,
+    UndecodableAudio,
+)
 from tests.integration.hostile_files import hostile_files
 from tests.integration.recordings import encoded, tone, wav, without_xing
 from tests.servers.audio_children import audio_children, memory_bytes

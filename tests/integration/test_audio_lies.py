@@ -11,7 +11,7 @@ import pytest
 from adapters.audio.decode import Decoded, decode
 from adapters.audio.probing import probe
 from adapters.audio.resample import RATE
-from commands.ports import Probed, UndecodableAudio
+from commands.analysis.ports import Probed, UndecodableAudio
 from tests.integration.recordings import (
     Sound,
     as_vbri,

@@ -20,7 +20,7 @@ from adapters.postgres.access import Access
 from adapters.postgres.documents import PostgresDocuments
 from adapters.postgres.processes import process_ports
 from commands.analysis.consumer import analyses
-from commands.ports import JobStanding, QueuedJob
+from commands.analysis.ports import JobStanding, QueuedJob
 from commands.process import Process
 from domain.errors import NotFound
 from domain.events import REGISTRY

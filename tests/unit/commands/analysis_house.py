@@ -11,10 +11,10 @@ from uuid import UUID
 
 from analysis.result import Analysed, AnalysisSettings
 from commands.analysis.attempt import Workbench
+from commands.analysis.ports import AnalysisCrashed, ClaimedJob, JobStanding, Probed, QueuedJob
 from commands.analysis.reports import WORKER, Reports
 from commands.issue import Caller, Issue
 from commands.pipeline import Pipeline
-from commands.ports import AnalysisCrashed, ClaimedJob, JobStanding, Probed, QueuedJob
 from commands.states import States
 from commands.tracks import track_handlers
 from commands.versions import Versions

@@ -10,9 +10,11 @@ import pytest
 
 from analysis.result import Analysed
 from commands.analysis.attempt import Attempt
+from commands.analysis.ports import (
+    UndecodableAudio,
+)
 from commands.analysis.reports import command_id
 from commands.analysis.waiting import wait_for_event
-from commands.ports import UndecodableAudio
 from domain.errors import Unavailable
 from domain.track import commands as c
 from tests.unit.commands.analysis_house import ANALYSED, AUDIO, AnalysisHouse, crash

@@ -13,8 +13,11 @@ import pytest
 from pydantic import ValidationError
 
 from analysis.result import Analysed, AnalysisSettings
+from commands.analysis.ports import (
+    Probed,
+    UndecodableAudio,
+)
 from commands.issue import Answer, Caller, Issue
-from commands.ports import Probed, UndecodableAudio
 from commands.upload import Staged, UploadFields, Uploads
 from domain.errors import Busy, Forbidden, Invalid, KeyReused
 from domain.log import Appended
