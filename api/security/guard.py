@@ -50,13 +50,13 @@ class Authenticator:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("send an access token: `Authorization: Bearer …`")
-        principal = self._verifier.verify(token.strip())
-        if principal.account_id not in self._seen:
-            await self._accounts.remember(principal.account_id, principal.name)
+        person = self._verifier.verify(token.strip())
+        if person.account_id not in self._seen:
+            await self._accounts.remember(person.account_id, person.name)
             if len(self._seen) >= _MAX_SEEN:
                 self._seen.clear()
-            self._seen.add(principal.account_id)
-        return principal
+            self._seen.add(person.account_id)
+        return person
 
 
 class GuardedRoute(APIRoute):

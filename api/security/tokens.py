@@ -15,7 +15,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
 from api.refusals import TokenExpired, TokenUnknown
-from api.security.principal import PersonRole, Principal
+from api.security.principal import Person, PersonRole
 from domain.command import printable
 from domain.known_types import known
 
@@ -86,7 +86,7 @@ class TokenVerifier:
         self._key = _key(secret)
         self._clock = clock
 
-    def verify(self, token: str) -> Principal:
+    def verify(self, token: str) -> Person:
         """Return who the token speaks for. Raises TokenUnknown or TokenExpired."""
         if len(token) > MAX_TOKEN_CHARACTERS:
             raise _not_ours()
@@ -103,7 +103,7 @@ class TokenVerifier:
             raise TokenUnknown("the access token is not valid yet: compare the clocks of the two machines")
         if self._clock() >= claims.exp:
             raise TokenExpired("the access token has expired: get a new one")
-        return Principal(claims.sub, claims.name, frozenset(claims.roles))
+        return Person(claims.sub, claims.name, frozenset(claims.roles))
 
 
 def _not_ours() -> TokenUnknown:

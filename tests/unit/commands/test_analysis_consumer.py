@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from analysis.result import AnalysisSettings
-from commands.analysis.consumer import GROUP, analyses, evolve, react
+from commands.analysis.consumer import GROUP, EndChild, Enqueue, Record, analyses, evolve, react
 from commands.analysis.reports import WORKER
 from commands.analysis.standing import standing_of
 from commands.issue import Issue
@@ -19,6 +19,7 @@ from domain.track import commands as c
 from tests.unit.commands.analysis_house import AnalysisHouse
 from tests.unit.commands.memory import MemoryLog
 from tests.unit.commands.memory_processes import memory_ports
+from tests.unit.commands.process_house import a_process
 from tests.unit.domain import tracks as t
 
 pytestmark = pytest.mark.anyio
@@ -135,6 +136,18 @@ async def test_a_job_given_up_is_dead_with_its_reason(following: Following) -> N
     await following.everything()
     [(standing, _)] = following.house.queue.recorded
     assert (standing.status, standing.error_code, standing.error_detail) == ("dead", "undecodable", "SIGSEGV")
+
+
+async def test_what_a_tracks_events_ask_of_the_queue_as_data(following: Following) -> None:
+    claimed = await following.house.given_a_track()
+    await following.house.producer(c.CancelAnalysis(track_id=t.TRACK, job_id=t.JOB_1))
+    uploaded, queued, abandoned = following.house.store.log
+    track = a_process(following.manager)
+    track.when(uploaded).then()
+    track.given([uploaded]).when(queued).then(Enqueue(claimed.job))
+    track.given([uploaded, queued]).when(abandoned).then(
+        Record(await standing_of(following.house.store, t.TRACK, t.JOB_1)), EndChild(t.JOB_1)
+    )
 
 
 async def test_a_new_group_takes_in_the_whole_history(following: Following) -> None:
