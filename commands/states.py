@@ -6,7 +6,6 @@ The tail is always read, so neither an old cache entry nor an old snapshot ever 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Any, Generic
 from uuid import UUID
@@ -16,6 +15,7 @@ import structlog
 
 from commands.handler import Decider, S
 from commands.ports import Snapshots
+from commands.recent_states import RecentStates
 from domain.events import REGISTRY
 from domain.log import EventStore
 
@@ -53,19 +53,21 @@ class States:
     ) -> None:
         self._store = store
         self._snapshots = snapshots
-        self._keep = keep
         self._snapshot_every = snapshot_every
-        self._kept: OrderedDict[UUID, Loaded[Any]] = OrderedDict()
+        self._kept = RecentStates(keep)
         self._writing: set[asyncio.Task[None]] = set()
 
     async def load(self, decider: Decider[S, Any], stream: UUID) -> Loaded[S]:
         """Return the state as the log has it now. Raises UnknownEvent or Unavailable."""
-        known: Loaded[S] = self._kept.get(stream) or await self._from_snapshot(decider, stream)
+        kept: Loaded[S] | None = self._kept.get(stream)
+        known = kept or await self._from_snapshot(decider, stream)
         loaded = await self._with_tail(decider, stream, known)
         if loaded.revision - loaded.snapshot >= self._snapshot_every:
             self._write_in_background(decider, stream, loaded)
             loaded = replace(loaded, snapshot=loaded.revision)
-        self._remember(stream, loaded)
+        moved = kept is None or (loaded.revision, loaded.snapshot) != (kept.revision, kept.snapshot)
+        if moved and loaded.revision:  # an unknown id must not push a state out
+            self._kept.keep(stream, loaded, len(msgspec.json.encode(loaded.state)))
         return loaded
 
     async def close(self) -> None:
@@ -93,14 +95,6 @@ class States:
                 revision, position = recorded.revision, recorded.position
             more = tail.more
         return Loaded(state, revision, position, known.snapshot)
-
-    def _remember(self, stream: UUID, loaded: Loaded[Any]) -> None:
-        if loaded.revision == 0:
-            return  # an unknown id must not push a state out
-        self._kept[stream] = loaded
-        self._kept.move_to_end(stream)
-        if len(self._kept) > self._keep:
-            self._kept.popitem(last=False)
 
     def _write_in_background(self, decider: Decider[S, Any], stream: UUID, loaded: Loaded[S]) -> None:
         task = asyncio.create_task(self._write(decider.fold_version, stream, loaded))

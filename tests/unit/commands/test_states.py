@@ -13,6 +13,7 @@ import structlog
 
 from analysis.canonical import canonical
 from commands.handler import Decider
+from commands.recent_states import MAX_BYTES
 from commands.states import States
 from commands.tracks import TRACK
 from domain.errors import Unavailable
@@ -219,3 +220,24 @@ def _without_prose(schema: Any) -> Any:
             return [_without_prose(value) for value in schema]
         case _:
             return schema
+
+
+async def test_large_states_are_kept_by_their_bytes_not_their_number(
+    store: MemoryStore, snapshots: MemorySnapshots
+):
+    """Five hundred tracks with grids as large as they may be would be a gigabyte."""
+    beats = tuple(round(n * 60.037, 3) for n in range(20_000))
+    begun = (t.uploaded(), t.queued(), t.started(), t.completed(beats_ms=beats, downbeats_ms=beats[::4]))
+    encoded = tuple(REGISTRY.encode(event, uuid4()) for event in begun)
+    streams = [UUID(int=n) for n in range(60)]
+    states = States(store, snapshots)
+    for stream in streams:
+        store.write(Slice(stream, 0, "track", str(stream), encoded), SOMEBODY)
+        loaded = await states.load(TRACK, stream)
+    fits = MAX_BYTES // len(msgspec.json.encode(loaded.state))
+    store.reads.clear()
+    for stream in reversed(streams):
+        await states.load(TRACK, stream)
+    from_memory = [read_after == 4 for _, read_after, _ in store.reads]
+    assert 0 < fits < 60
+    assert from_memory == [True] * fits + [False] * (60 - fits)
