@@ -79,6 +79,8 @@ def _complete(path: str, operation: dict[str, Any], schemas: Mapping[str, Any]) 
     for status, codes in _shared_refusals(path, operation):
         listed = responses.setdefault(status, {}).setdefault(CODES, [])
         listed += [code for code in codes if code not in listed]
+    for parameter in operation.get("parameters", ()):
+        _complete_parameter(parameter)
     roles = next(iter(operation["security"][0].values())) if "security" in operation else []
     if roles:
         operation["description"] += f"\n\nRoles: {', '.join(roles)}."
@@ -94,6 +96,18 @@ def _complete(path: str, operation: dict[str, Any], schemas: Mapping[str, Any]) 
         "headers": answered(_TRACED),
         "content": _problem(),
     }
+
+
+def _complete_parameter(parameter: dict[str, Any]) -> None:
+    schema: dict[str, Any] = parameter["schema"]
+    # A query has no null: a parameter without a value is left out.
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        del schema["anyOf"]
+        schema |= kinds[0]
+    # The documentation page fills in a parameter's own example and ignores those of its schema.
+    if examples := schema.pop("examples", ()):
+        parameter["example"] = examples[0]
 
 
 def _shared_refusals(path: str, operation: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:

@@ -14,7 +14,8 @@ def _examples(**values: tuple[str, Any]) -> dict[str, Example]:
     return {name: Example(summary=summary, value=value) for name, (summary, value) in values.items()}
 
 
-UPLOAD = {"title": "Warehouse at dawn", "artist": "Ada", "tags": ["demo"], "preset": "edm"}
+UPLOAD = {"title": "Warehouse at dawn", "artist": "Ada", "tags": ["demo"], "bpm_hint": ""}
+"""By field. The page would fill in the lowest tempo that is allowed; an empty field gives none."""
 
 PATCH = _examples(
     title=("Another title", {"title": "Warehouse at dusk"}),

@@ -28,16 +28,17 @@ _REPEATED = "tags"
 
 def _form_schema() -> dict[str, Any]:
     schema = UploadFields.model_json_schema()
+    for name, field in schema["properties"].items():
+        # A form has no null: a field without a value is left out or empty.
+        field |= field.pop("anyOf", [{}])[0]
+        field |= {"examples": [UPLOAD[name]]} if name in UPLOAD else {}
     schema["properties"]["file"] = {
         "type": "string",
         "format": "binary",
         "description": "The recording: WAV, MP3, FLAC or Ogg, at most 50 MB and 20 minutes.",
     }
     schema["required"] = ["file", *schema["required"]]
-    return {
-        "required": True,
-        "content": {"multipart/form-data": {"schema": schema, "example": UPLOAD}},
-    }
+    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
 
 
 @router.post(

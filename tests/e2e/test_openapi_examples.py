@@ -61,7 +61,7 @@ class Session:
 
 
 def _shown(parameter: dict[str, Any]) -> Any:
-    """Return what the documentation page fills in for a parameter."""
+    """Return what the documentation page fills in for a parameter or a field."""
     schema = parameter["schema"]
     examples = schema.get("examples") or [schema.get("default")]
     return parameter.get("example", examples[0])
@@ -89,7 +89,9 @@ def _bodies(
     content = operation.get("requestBody", {}).get("content", {})
     if "multipart/form-data" in content:
         file = {"file": files[operation["operationId"]]}
-        yield "form", {"data": content["multipart/form-data"].get("example", {}), "files": file}
+        fields = content["multipart/form-data"]["schema"]["properties"]
+        shown = {name: _shown({"schema": field}) for name, field in fields.items()}
+        yield "form", {"data": {k: v for k, v in shown.items() if v is not None}, "files": file}
     elif content:
         for name, example in content["application/json"]["examples"].items():
             yield name, {"json": example["value"]}

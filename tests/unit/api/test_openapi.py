@@ -81,14 +81,22 @@ def test_every_property_and_parameter_is_described() -> None:
 
 
 def test_every_body_has_an_example() -> None:
-    bodies = [
-        (told, operation["requestBody"]) for told, operation in operations() if "requestBody" in operation
-    ]
-    for told, body in bodies:
-        (media,) = body["content"].values()
-        assert (
-            media.get("examples") or media.get("example") or set(media["schema"]["properties"]) == {"file"}
-        ), told
+    for told, operation in operations():
+        for media_type, media in operation.get("requestBody", {}).get("content", {}).items():
+            if media_type == "application/json":
+                assert media["examples"], told
+                continue
+            for name in set(media["schema"]["required"]) - {"file"}:
+                assert media["schema"]["properties"][name]["examples"], f"{told} {name}"
+
+
+def test_the_page_fills_in_nothing_that_changes_an_answer_unasked() -> None:
+    """A prefilled Idempotency-Key returned the answer of the first trial."""
+    for told, operation in operations():
+        for parameter in operation.get("parameters", ()):
+            shown = {"example", "examples"} & {*parameter, *parameter["schema"]}
+            ids = parameter["name"] in ("track_id", "job_id")
+            assert bool(shown) == (parameter["required"] and not ids), f"{told} {parameter['name']}"
 
 
 def test_answers_are_open_to_new_fields() -> None:
