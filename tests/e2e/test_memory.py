@@ -24,7 +24,7 @@ BUILT_S = 240.0
 """For the views of one track."""
 
 SIZES = [
-    pytest.param(1, 500, id="one track"),
+    pytest.param(1, 300, id="one track", marks=pytest.mark.timeout(900)),
     pytest.param(50, 500, id="fifty tracks", marks=[pytest.mark.soak, pytest.mark.timeout(3 * 3_600)]),
 ]
 
