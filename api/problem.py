@@ -53,12 +53,15 @@ STATUS: Mapping[type[e.LedgerError], int] = {
 }
 
 RULE_STATUS: Mapping[str, int] = {"not_audio": 415, "undecodable": 415}
-"""Rules that HTTP has a word of its own for."""
+"""Rules that have a status of their own."""
 
 HTTP_CODES: Mapping[int, tuple[str, str]] = {
     400: ("malformed_body", "the body can't be read: send well-formed JSON"),
-    404: ("not_found", "there is nothing at this address: /docs lists what there is"),
-    405: ("method_not_allowed", "this address knows other methods: see the Allow header"),
+    404: ("not_found", "there is no such address: /docs lists all of them"),
+    405: (
+        "method_not_allowed",
+        "this address does not take the method: the Allow header lists those it takes",
+    ),
     413: ("too_large", "the body is too large"),
 }
 """Code and detail of what Starlette and FastAPI refuse by themselves."""
@@ -82,7 +85,7 @@ class Problem(pydantic.BaseModel):
     status: int
     """HTTP status."""
     detail: str
-    """What is wrong and what to do, for people."""
+    """The reason and the remedy, for people."""
     code: str
     """Kind of the refusal, for programs: stable, and listed in docs/errors.md. New codes may come."""
     trace_id: str
@@ -114,13 +117,15 @@ def problem(
 
 
 def unexpected(trace_id: str) -> Response:
-    """Return the answer to what nobody expected: no internals, but the id the log has them under."""
-    return problem(500, INTERNAL, f"something broke here; the log has it under trace {trace_id}", trace_id)
+    """Return the answer to an unexpected error: the id that the log has it under, and no internals."""
+    return problem(
+        500, INTERNAL, f"the server failed; its log has the reason under trace {trace_id}", trace_id
+    )
 
 
 def stopping(trace_id: str) -> Response:
     """Return the answer to a request that the server could not finish before it had to stop."""
-    error = r.NotReady({"server": "stopping, and this request was not finished: send it again"})
+    error = r.NotReady({"server": "it is stopping and did not finish this request: send it again"})
     return problem(STATUS[r.NotReady], error.code, error.detail, trace_id, headers=_headers(error))
 
 

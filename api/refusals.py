@@ -30,8 +30,8 @@ class MatchRequired(LedgerError):
 
     def __init__(self) -> None:
         super().__init__(
-            "send the ETag you read as If-Match, so that nobody's change is lost; If-Match: * takes whatever "
-            "is there"
+            "send If-Match with the ETag of your last read, so that no change is lost; `If-Match: *` changes "
+            "the resource whatever its state is"
         )
 
 

@@ -19,7 +19,7 @@ _CODES: Mapping[str, str] = {
 
 _MESSAGES: Mapping[str, str] = {
     "missing": "is missing",
-    "extra_forbidden": "is not known here",
+    "extra_forbidden": "is not a known field",
     "array_type": "must be an array",
     "object_type": "must be an object",
     "string_type": "must be a text",

@@ -99,7 +99,9 @@ class Uploads:
         if staged.bytes == 0:
             raise Invalid("empty_file", "the file is empty: send the recording", "file")
         if self._sniff(staged.head) is None:
-            raise Invalid("not_audio", "this is no WAV, MP3, FLAC or Ogg audio, whatever its name", "file")
+            raise Invalid(
+                "not_audio", "the file is not WAV, MP3, FLAC or Ogg audio, whatever its name", "file"
+            )
 
     async def _probe(self, staged: Staged) -> Probed:
         try:

@@ -58,9 +58,11 @@ async def track_at(
             break
         state, last = evolve(state, REGISTRY.decode(recorded)), recorded
     if last is None:
-        raise NotFound(f"there is no track {track_id}" if at is None else f"no track {track_id} at {at}")
+        raise NotFound(
+            f"there is no track {track_id}" if at is None else f"track {track_id} did not exist at {at}"
+        )
     if revision is not None and last.revision < revision:
-        raise NotFound(f"the track is at revision {last.revision}, there is no {revision} yet")
+        raise NotFound(f"the track is at revision {last.revision}: it has no revision {revision} yet")
     return Then(state, last.revision, last)
 
 

@@ -146,7 +146,8 @@ class Views:
         name = sort.removeprefix("-")
         kind = self._views[view].fields.get(name)
         if kind is None or kind == "array":
-            raise Invalid("sort", f"{name} is nothing that {view} can be sorted by", "sort")
+            fields = ", ".join(field for field, kind in self._views[view].fields.items() if kind != "array")
+            raise Invalid("sort", f"cannot sort {view} by `{name}`; sortable fields: {fields}", "sort")
         return Sort(name, kind, sort.startswith("-"))
 
     async def _standing(self, view: str, wait: Wait) -> Standing:

@@ -68,7 +68,9 @@ async def rebuild(
             moved = progress.next(view.name)
         if following.done():
             following.result()
-            raise Unavailable(f"generation {generation.number} of {view.name} went meanwhile: start again")
+            raise Unavailable(
+                f"generation {generation.number} of {view.name} was dropped meanwhile: start again"
+            )
     finally:
         await end([following])
     progress.announce(view.name)

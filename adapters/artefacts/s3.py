@@ -94,4 +94,4 @@ async def _unavailable() -> AsyncGenerator[None]:
         yield
     except (BaseError, FileNotFoundError) as error:
         # Of an artefact that is not there ObstoreArtefacts says NotFound: what is missing here is the bucket.
-        raise Unavailable("the artefact store can't be reached or refuses us: try again") from error
+        raise Unavailable("the artefact store can't be reached or refuses access: try again") from error

@@ -161,7 +161,9 @@ def _raise_worse(errors: Iterable[Fields], concerns: Sequence[Fields]) -> None:
         if error["code"] != _DUPLICATE:
             raise Unavailable(f"MongoDB could not write: {error['errmsg']}")
     if concerns:
-        raise Unavailable(f"MongoDB has not got it on a majority of its disks: {concerns[0]['errmsg']}")
+        raise Unavailable(
+            f"MongoDB did not confirm the write on a majority of its members: {concerns[0]['errmsg']}"
+        )
 
 
 def _stored(row: Fields) -> Stored:

@@ -205,5 +205,5 @@ async def _reference_file(request: Request) -> bytes:
             raise BodyTooLarge(f"a reference has at most {MAX_BYTES} bytes")
     form.finish()
     if given := [name for name, value in form.fields if value]:
-        raise Invalid("field_unknown", "a reference is a file alone", given[0])
+        raise Invalid("field_unknown", "a reference takes no field but `file`", given[0])
     return bytes(content)

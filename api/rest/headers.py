@@ -67,7 +67,7 @@ ANSWERED: Mapping[str, str] = {
     "Retry-After": "In how many seconds to try again.",
     "Trace-Id": "Names this request in the server's log and in its events (W3C Trace Context).",
     "Vary": "Request headers on which the answer depends.",
-    "WWW-Authenticate": "The authentication scheme, `Bearer`, and what is wrong with the token.",
+    "WWW-Authenticate": "The authentication scheme, `Bearer`, and the error of the token.",
     "X-Request-Id": "The request's own X-Request-Id, or else the trace id.",
 }
 """Every header of an answer that a client may rely on."""

@@ -92,9 +92,11 @@ async def track_state(
     A time ahead of the server's clock is refused, because the state at that time is not known.
     """
     if revision is not None and at is not None:
-        raise Invalid("one_of", "give revision or at, not both", "query.at")
+        raise Invalid("one_of", "send revision or at, not both", "query.at")
     if at is not None and at > datetime.now(UTC) + CLOCKS_APART:
-        raise Invalid("time_ahead", "that time is still to come: leave `at` out", "query.at")
+        raise Invalid(
+            "time_ahead", "this time is in the future: leave `at` out for the present state", "query.at"
+        )
     then = await track_at(services_of(request).events, track_id, revision, at)
     state = state_json(then.state)
     body = msgspec.json.encode(

@@ -111,6 +111,6 @@ async def _absence(events: EventStore, job_id: UUID) -> LedgerError:
     after = max(0, await events.head() - RECENT)
     while recent := await events.read_log(after, type=QUEUED):
         if any(recorded.data.get("job_id") == str(job_id) for recorded in recent):
-            return Unavailable(f"job {job_id} was accepted, and is on its way into the queue: try again")
+            return Unavailable(f"job {job_id} was accepted but has not reached the queue yet: try again")
         after = recent[-1].position
     return NotFound(f"there is no job {job_id}")

@@ -124,7 +124,7 @@ class MultipartForm:
     def _on_part_begin(self) -> None:
         self._parts += 1
         if self._parts > MAX_PARTS:
-            raise BodyTooLarge(f"a form here has at most {MAX_PARTS} parts")
+            raise BodyTooLarge(f"a form may have at most {MAX_PARTS} parts")
         self._part = _Part()
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:

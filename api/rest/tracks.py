@@ -173,7 +173,7 @@ async def describe_track(
     """Change title, artist or tags. Needs If-Match."""
     given: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
     if "title" in given and given["title"] is None:
-        raise Invalid("title_required", "a track keeps a title: give another one", "title")
+        raise Invalid("title_required", "a track must have a title: send another one", "title")
     if "artist" in given:
         given["artist"] = given["artist"] or ""
     if "tags" in given:

@@ -107,9 +107,7 @@ class TokenVerifier:
 
 
 def _not_ours() -> TokenUnknown:
-    return TokenUnknown(
-        "this access token is not of this server's data folder: get one with `beatledger token`"
-    )
+    return TokenUnknown("this server did not issue this access token: get one with `beatledger token`")
 
 
 def _key(secret: str) -> OctKey:

@@ -67,7 +67,10 @@ def check_attempt(job: Job, attempt: int) -> None:
 
 def stale_attempt(job: Job, attempt: int) -> Rejected:
     """Return the refusal of an attempt that is not the current one."""
-    return Rejected("stale_attempt", f"attempt {attempt} is not the one: {job.status}, attempt {job.attempt}")
+    return Rejected(
+        "stale_attempt",
+        f"attempt {attempt} is not current: the job is {job.status} with attempt {job.attempt}",
+    )
 
 
 def failed(job: Job, command: c.FailAnalysis) -> Event:

@@ -159,7 +159,7 @@ def _correct(
             return (e.BeatOverrideApplied(**same, base_version=current.number, edit=edit, note=command.note),)
         case c.RevertBeatOverride():
             if not current.overridden:
-                raise Rejected("no_override", "no override is in place")
+                raise Rejected("no_override", "the track has no correction to revert")
             grid = Grid(state.machine.beats_ms, state.machine.downbeats_ms)
             same = _fields(_made(command.made, state.latest), grid)
             return (e.BeatOverrideReverted(**same, restores=state.machine.number),)

@@ -80,7 +80,7 @@ def edited(grid: Grid, edit: Edit, duration_ms: float) -> Grid:
     are an error.
     """
     if len(grid.beats_ms) < 2 and not isinstance(edit, ExplicitBeats):
-        raise Invalid("beat_count", "there are no beats to edit: give them with beats_ms", "edit")
+        raise Invalid("beat_count", "the grid has no beats to edit: send beats_ms", "edit")
     match edit:
         case ExplicitBeats():
             beats, downbeats = edit.beats_ms, edit.downbeats_ms
@@ -158,7 +158,7 @@ def _stretch(grid: Grid, edit: Stretch) -> Callable[[float], float]:
     (i, at_i), (j, at_j) = edit.anchors
     count = len(grid.beats_ms)
     if not (0 <= i < count and 0 <= j < count) or i == j:
-        raise Invalid("anchor_index", f"anchors name two different beats, 0 to {count - 1}", "anchors")
+        raise Invalid("anchor_index", f"anchors must name two different beats, 0 to {count - 1}", "anchors")
     old_i, old_j = grid.beats_ms[i], grid.beats_ms[j]
     scale = (at_j - at_i) / (old_j - old_i)
     if scale <= 0:

@@ -40,7 +40,7 @@ class TrackJob(Shape):
     attempt: int
     """Number of the current or last attempt; 0 before the first one."""
     origin: Literal["upload", "request", "requeue"]
-    """What the job was made by."""
+    """Origin of the job."""
     preset: Preset
     """Kind of music that the analysis assumes."""
     bpm_hint: float | None

@@ -32,7 +32,7 @@ class ArtefactShape(Shape):
 
 
 class ReferenceShape(Shape):
-    """What a grid was compared with."""
+    """The beats that a grid was compared with."""
 
     kind: str
     """`agreement`: other trackers; `override`: a correction by hand; else the kind of a reference file
@@ -60,7 +60,7 @@ class MetricsShape(Shape):
     """`self-agreement`: independent trackers are compared with each other, which is no accuracy;
     `user-reference`: the grid is compared with beats that a person gave."""
     reference: ReferenceShape | None
-    """What the grid was compared with."""
+    """The beats that the grid was compared with."""
 
 
 class VersionShape(Shape):
@@ -96,7 +96,7 @@ class VersionShape(Shape):
     artefacts: dict[str, ArtefactShape]
     """Files of the version by name."""
     warnings: list[str]
-    """What a reader of the version should know, such as damage in the recording."""
+    """Warnings for readers of the version, such as damage in the recording."""
     firmware_min_version: str
     """Oldest firmware of a device that can play the version."""
 

@@ -26,7 +26,7 @@ EDITS = "give beats_ms, or an edit: double, halve, shift_half_beat, offset, stre
 
 WRONG: list[tuple[Any, Any, str, str]] = [
     (TrackPatch, [], "", "must be an object"),
-    (TrackPatch, {"colour": 1}, "colour", "is not known here"),
+    (TrackPatch, {"colour": 1}, "colour", "is not a known field"),
     (TrackPatch, {"title": ""}, "title", "must not be empty"),
     (TrackPatch, {"title": "x" * 256}, "title", "must have at most 255 characters"),
     (TrackPatch, {"title": 5}, "title", "must be a text"),
