@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from analysis.metrics import FEWEST_BEATS, Scores, compare
 from analysis.onset import normalised, superflux
+from analysis.passages import Passage
 from analysis.result import Agreement
 from analysis.spectrum import Floats
 from analysis.tempo import Doubles, Prior
@@ -15,7 +18,7 @@ ENGINES = ("superflux-median", "aubio-kl")
 _TIGHTNESS = 400.0
 
 
-def agreement(beats_ms: Doubles, mel: Floats, kl: Floats) -> Agreement | None:
+def agreement(beats_ms: Doubles, heard_in: Sequence[Passage], mel: Floats, kl: Floats) -> Agreement | None:
     """Return the mean F-measure and Cemgil with both second grids; None if a grid has too few beats.
 
     The second grids hear other onset functions but expect the first one's tempo, so all of them share an
@@ -24,10 +27,20 @@ def agreement(beats_ms: Doubles, mel: Floats, kl: Floats) -> Agreement | None:
     if len(beats_ms) < FEWEST_BEATS:
         return None
     tuning = Tuning(_expected(60_000.0 / float(np.median(np.diff(beats_ms)))), _TIGHTNESS)
-    curves = (superflux(mel), normalised(kl))
-    seconds = [_within(to_ms(track_with(curve, tuning)), beats_ms) for curve in curves]
+    curves: tuple[Callable[[slice], Floats], ...] = (
+        lambda frames: superflux(mel[frames]),
+        lambda frames: normalised(kl[frames]),
+    )
+    seconds = [_within(_grid(heard_in, curve, tuning), beats_ms) for curve in curves]
     scores = [compare(second.tolist(), beats_ms.tolist()) for second in seconds]
     return _mean([s for s in scores if s is not None], [len(second) for second in seconds])
+
+
+def _grid(heard_in: Sequence[Passage], curve: Callable[[slice], Floats], tuning: Tuning) -> Doubles:
+    """Return the beats (ms) of all passages by another onset function."""
+    return np.concatenate(
+        [to_ms(p.frames.start + track_with(p.cues.hearing(curve(p.frames)), tuning)) for p in heard_in]
+    )
 
 
 def _expected(bpm: float) -> Prior:

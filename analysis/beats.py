@@ -102,11 +102,3 @@ def _between_frames(local: Doubles, beats: NDArray[np.intp]) -> Doubles:
     curvature = before - 2 * at + after
     shift = np.where(curvature < -1e-9, 0.5 * (before - after) / np.minimum(curvature, -1e-9), 0.0)
     return beats.astype(np.float64) + np.where((inner == beats) & (np.abs(shift) <= 0.5), shift, 0.0)
-
-
-def trim_silence(beats: Doubles, sounding: NDArray[np.bool_]) -> Doubles:
-    """Drop beats before the first and after the last sounding frame."""
-    frames = np.flatnonzero(sounding)
-    if len(frames) == 0:
-        return beats[:0]
-    return beats[(beats >= frames[0] - 4) & (beats <= frames[-1] + 4)]

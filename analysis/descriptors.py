@@ -26,18 +26,21 @@ BANDS_HZ = {"bass": (30.0, 150.0), "mids": (150.0, 2500.0), "highs": (2500.0, 11
 ROLLOFF = 0.85
 _BINS = WINDOW // 2 + 1
 _GROUP_BINS = 16
+_KICK_BINS = slice(3, 6)
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
     """`mel` (40) and `powers` (bass, mids, highs, K-weighted: mean squares) for each frame of 256 samples.
 
+    `kick` is the sum of the amplitudes at 65, 86 and 108 Hz of each frame.
     The spectral descriptors are those of every fourth frame: centroid and rolloff in Hz, flatness 0..1, flux
     in linear amplitude.
     """
 
     mel: Floats
     powers: Floats
+    kick: Floats
     centroid: Floats
     rolloff: Floats
     flatness: Floats
@@ -49,6 +52,7 @@ def describe(sound: Sound) -> Descriptors:
     count = frame_count(sound.samples)
     mel = np.empty((count, MEL_BANDS), np.float32)
     powers = np.empty((count, len(BANDS_HZ) + 1), np.float32)
+    kick = np.empty(count, np.float32)
     buffer = np.empty((BLOCK_FRAMES, _BINS), np.float32)
     sparse = _SparseFrames()
     spectral: list[tuple[Floats, ...]] = []
@@ -56,12 +60,13 @@ def describe(sound: Sound) -> Descriptors:
     for magnitudes in magnitude_blocks(sound.samples, sound.offset):
         end = start + len(magnitudes)
         mel_bands(magnitudes, out=mel[start:end])
+        np.sum(magnitudes[:, _KICK_BINS], axis=1, out=kick[start:end])
         power = np.square(magnitudes, out=buffer[: len(magnitudes)])
         np.matmul(power, _power_weights(), out=powers[start:end])
         # A block is a multiple of four frames, but for the last.
         spectral.append(sparse.described(magnitudes[::DECIMATION]))
         start = end
-    return Descriptors(mel, powers, *map(np.concatenate, zip(*spectral, strict=True)))
+    return Descriptors(mel, powers, kick, *map(np.concatenate, zip(*spectral, strict=True)))
 
 
 @cache

@@ -1,6 +1,9 @@
-"""Downbeats: which of every four beats begins the bar. The metre is assumed to be 4/4, not measured."""
+"""Downbeats: whether beats come in threes, fours or fives, and which of them begins the bar."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,33 +12,83 @@ from analysis.metrics import FEWEST_BEATS
 from analysis.spectrum import FRAME_RATE, Floats
 from analysis.tempo import Doubles
 
-BEATS_PER_BAR = 4
+_USUAL, _ODD = 4, (3, 5)
+_CLEAR = 3.0  # standard errors
 _BASS_BANDS = 6  # up to about 300 Hz
 
 
-def downbeats(beats_ms: Doubles, mel: Floats) -> Doubles:
-    """Return every fourth beat, from the phase where most begins: none below eight beats.
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """The beats that begin a bar (ms) and the beats of each bar; None without bars."""
 
-    Four signs, each z-scored over the song and added: change of timbre from beat to beat, change from bar to
-    bar, bass strokes, and change of the bass. Together they are right in 85 % of annotated songs, the
-    bass stroke alone in 52 %.
+    downbeats_ms: Doubles
+    metre: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """The strongest phase of a metre: how far its mean lies above that of all beats, in standard errors."""
+
+    number: int
+    contrast: float
+
+
+def bars(grids: Sequence[Doubles], mel: Floats) -> Bars:
+    """Return the bars of each grid of beats (ms), from the phase where most begins: none below eight beats.
+
+    Four signs, each z-scored over the grid and added: change of timbre from beat to beat, change from bar to
+    bar, bass strokes, and change of the bass. On the open half of the corpus the phase is right in 24 of 36
+    songs in four whose beats are (F of .9 or more). Bars of three or five are believed only where their phase
+    stands out by three standard errors, as it does in no song in four.
     """
-    if len(beats_ms) < FEWEST_BEATS:
-        return beats_ms[:0]
-    frames = np.clip(np.round(beats_ms * FRAME_RATE / 1000.0).astype(np.intp), 0, len(mel) - 1)
-    log_mel = mel * np.float32(1000.0 / max(float(mel.max()), 1e-12))
-    log_mel += np.float32(1.0)
-    np.log(log_mel, out=log_mel)
-    summed = _sums_before(log_mel, frames)
-    signs = (
-        _change(summed, frames, 1),
-        _change(summed, frames, BEATS_PER_BAR),
-        _stroke(log_mel[:, :_BASS_BANDS], frames),
-        _change(summed[:, :_BASS_BANDS], frames, 1),
-    )
-    strength = np.sum([_z_scored(sign) for sign in signs], axis=0)
-    phases = [float(strength[phase::BEATS_PER_BAR].mean()) for phase in range(BEATS_PER_BAR)]
-    return beats_ms[int(np.argmax(phases)) :: BEATS_PER_BAR]
+    long = [grid for grid in grids if len(grid) >= FEWEST_BEATS]
+    if not long:
+        return Bars(np.zeros(0))
+    signs = [_Signs(mel, grid) for grid in long]
+    phases = {metre: [_phase(each.strength(metre), metre) for each in signs] for metre in (_USUAL, *_ODD)}
+    metre = _metre({metre: _contrast(found, long) for metre, found in phases.items()})
+    downbeats = [grid[phase.number :: metre] for grid, phase in zip(long, phases[metre], strict=True)]
+    return Bars(np.concatenate(downbeats), metre)
+
+
+def _phase(strength: Doubles, metre: int) -> _Phase:
+    means = [float(strength[phase::metre].mean()) for phase in range(metre)]
+    number = int(np.argmax(means))
+    error = max(float(strength.std()), 1e-9) / len(strength[number::metre]) ** 0.5
+    return _Phase(number, (means[number] - float(strength.mean())) / error)
+
+
+def _contrast(phases: list[_Phase], grids: list[Doubles]) -> float:
+    """Add up the contrasts of several grids, each by the root of its beats (Stouffer 1949)."""
+    weights = np.sqrt([len(grid) for grid in grids])
+    contrasts = np.array([phase.contrast for phase in phases])
+    return float(np.sum(weights * contrasts) / np.sqrt(np.sum(weights**2)))
+
+
+def _metre(contrasts: dict[int, float]) -> int:
+    odd = max(_ODD, key=lambda metre: contrasts[metre])
+    return odd if contrasts[odd] >= max(_CLEAR, contrasts[_USUAL]) else _USUAL
+
+
+class _Signs:
+    """What tells the beginning of a bar, at each beat of a song."""
+
+    def __init__(self, mel: Floats, beats_ms: Doubles) -> None:
+        frames = np.clip(np.round(beats_ms * FRAME_RATE / 1000.0).astype(np.intp), 0, len(mel) - 1)
+        log_mel = mel * np.float32(1000.0 / max(float(mel.max()), 1e-12))
+        log_mel += np.float32(1.0)
+        np.log(log_mel, out=log_mel)
+        self._frames, self._summed = frames, _sums_before(log_mel, frames)
+        bass = log_mel[:, :_BASS_BANDS]
+        changes = (self._change(1), self._change(1, _BASS_BANDS), _stroke(bass, frames))
+        self._of_the_beat = np.sum([_z_scored(sign) for sign in changes], axis=0)
+
+    def strength(self, metre: int) -> Doubles:
+        """Return the sum of all signs for bars of so many beats."""
+        return self._of_the_beat + _z_scored(self._change(metre))
+
+    def _change(self, beats: int, bands: int | None = None) -> Doubles:
+        return _change(self._summed[:, :bands], self._frames, beats)
 
 
 def _sums_before(log_mel: Floats, frames: NDArray[np.intp]) -> Doubles:

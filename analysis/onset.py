@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,22 +15,31 @@ _RMS_FRAMES = round(8.0 * FRAME_RATE)
 _LOG_SHARE = 0.75
 _LAG = 2
 _BLOCK_FRAMES = 1024  # some 160 kB a band curve: they stay in the cache
+_GROUPS = 4
 
 
-def onset_function(mel: Floats) -> Floats:
+@dataclass(frozen=True, slots=True)
+class OnsetCurves:
+    """The onset function, and the log flux of four groups of bands (frames × 4, lowest first)."""
+
+    onsets: Floats
+    bands: Floats
+
+
+def onset_curves(mel: Floats) -> OnsetCurves:
     """Mix the normalised flux of log and of linear mel magnitudes (frames × bands) into one curve.
 
     The log part hears quiet strokes, the linear part keeps loud ones loud. Unit: local RMS (8 s).
     """
     to_relative = np.float32(1.0 / max(float(mel.max(initial=0.0)), 1e-12))
-    log_part, linear_part = np.zeros(len(mel), np.float32), np.zeros(len(mel), np.float32)
+    linear_part, groups = np.zeros(len(mel), np.float32), np.zeros((len(mel), _GROUPS), np.float32)
     for frames, bands in _blocks(mel):
         linear_part[frames] = _rise(bands, bands).mean(axis=1)
         log = _log(bands, np.float32(10.0) * to_relative)
-        log_part[frames] = _rise(log, log).mean(axis=1)
+        groups[frames] = _rise(log, log).reshape(len(log) - _LAG, _GROUPS, -1).mean(axis=2)
     linear_part *= to_relative
-    mixed = _LOG_SHARE * normalised(log_part) + (1.0 - _LOG_SHARE) * normalised(linear_part)
-    return mixed.astype(np.float32)
+    mixed = _LOG_SHARE * normalised(groups.mean(axis=1)) + (1.0 - _LOG_SHARE) * normalised(linear_part)
+    return OnsetCurves(mixed.astype(np.float32), groups)
 
 
 def superflux(mel: Floats) -> Floats:

@@ -13,21 +13,19 @@ from numpy.typing import NDArray
 
 from analysis import aubio_trackers, rhythm
 from analysis.agreement import agreement
-from analysis.beats import trim_silence
+from analysis.cues import cues_of
 from analysis.descriptors import describe
-from analysis.downbeats import BEATS_PER_BAR, downbeats
+from analysis.downbeats import Bars, bars
 from analysis.layers import layers
 from analysis.metrics import FEWEST_BEATS
-from analysis.onset import onset_function
+from analysis.passages import Passage, passages
 from analysis.result import FEW_BEATS, SILENT, UNCONFIRMED, Agreement, Analysed, AnalysisSettings
 from analysis.sound import Sound, heard
-from analysis.spectrum import HOP, SAMPLE_RATE, Floats
+from analysis.spectrum import SAMPLE_RATE
 from analysis.tempo import Doubles
 from analysis.tracker import to_ms, track
 
-VERSION = "1.3"
-_SILENCE = 1e-4  # -80 dB full scale
-_QUIET = 2e-3  # 54 dB below the loudest frame
+VERSION = "1.4"
 
 Progress = Callable[[str, float], None]
 
@@ -59,45 +57,50 @@ class _Run:
         self._stage_ms: dict[str, float] = {}
 
     def result(self) -> Analysed:
-        sounding = _sounding(self._sound)
-        if not bool(sounding.any()):
-            return self._analysed((), (), {}, None, (SILENT,))
+        sounding = passages(self._sound)
+        if not sounding:
+            return self._analysed((), {}, None, (SILENT,))
         with self._stage("spectrum", 0):
             described = describe(self._sound)
-            onsets = onset_function(described.mel)
+            heard_in = [Passage(frames, cues_of(described, frames)) for frames in sounding]
         with self._stage("beats", 20):
-            beats_ms = self._beats(onsets, sounding)
+            grids = self._grids(heard_in)
+            beats_ms = np.concatenate(grids)
         with self._stage("onsets", 40):
             curves = aubio_trackers.onset_curves(self._sound)
             onset_ms = aubio_trackers.onset_times(self._sound, curves.hfc)
         with self._stage("agreement", 65):
-            agreed = agreement(beats_ms, described.mel, curves.kl)
+            agreed = agreement(beats_ms, heard_in, described.mel, curves.kl)
         with self._stage("layers", 95):
             beats = rhythm.rounded_ms(beats_ms)
-            bars = rhythm.rounded_ms(downbeats(np.array(beats), described.mel))
             found = {
-                "rhythm": self._rhythm(beats, bars, onsets, onset_ms),
+                "rhythm": self._rhythm(beats, bars(grids, described.mel), heard_in, onset_ms),
                 **layers(self._sound, described),
             }
         warnings = () if agreed else (FEW_BEATS if len(beats) < FEWEST_BEATS else UNCONFIRMED,)
-        return self._analysed(beats, bars, found, agreed, warnings)
+        return self._analysed(beats, found, agreed, warnings)
 
-    def _beats(self, onsets: Floats, sounding: NDArray[np.bool_]) -> Doubles:
+    def _grids(self, heard_in: list[Passage]) -> list[Doubles]:
+        """Return the beats of each passage in ms."""
         if self._settings.engine == "aubio":
-            beats_ms = aubio_trackers.tempo_beats(self._sound)
+            found = aubio_trackers.tempo_beats(self._sound)
+            grids = [found[passage.holds(found)] for passage in heard_in]
         else:
-            found = track(onsets, self._settings.preset, self._settings.bpm_hint)
-            beats_ms = to_ms(trim_silence(found, sounding))
-        return beats_ms[beats_ms < self._duration_ms]
+            preset, hint = self._settings.preset, self._settings.bpm_hint
+            grids = [to_ms(p.frames.start + track(p.cues, preset, hint)) for p in heard_in]
+        return [beats_ms[beats_ms < self._duration_ms] for beats_ms in grids]
 
     def _rhythm(
-        self, beats: tuple[float, ...], bars: tuple[float, ...], onsets: Floats, onset_ms: Doubles
+        self, beats: tuple[float, ...], found: Bars, heard_in: list[Passage], onset_ms: Doubles
     ) -> dict[str, Any]:
+        onsets = np.zeros(heard_in[-1].frames.stop if heard_in else 0, np.float32)
+        for passage in heard_in:
+            onsets[passage.frames] = passage.cues.onsets
         return {
             "source": "analysis",
             "beatGridMs": list(beats),
-            "downbeatMs": list(bars),
-            "beatsPerBar": BEATS_PER_BAR if bars else None,
+            "downbeatMs": list(rhythm.rounded_ms(found.downbeats_ms)),
+            "beatsPerBar": found.metre,
             "beatStrength": rhythm.beat_strengths(np.array(beats), onsets),
             "onsetMs": list(rhythm.rounded_ms(onset_ms)),
             "tempoCurve": rhythm.tempo_curve(beats),
@@ -106,12 +109,12 @@ class _Run:
     def _analysed(
         self,
         beats: tuple[float, ...],
-        bars: tuple[float, ...],
         found: dict[str, Any],
         agreed: Agreement | None,
         warnings: tuple[str, ...],
     ) -> Analysed:
-        silent = {"rhythm": self._rhythm((), (), np.zeros(0, np.float32), np.zeros(0))}
+        nothing = np.zeros(0)
+        layers_found = found or {"rhythm": self._rhythm((), Bars(nothing), [], nothing)}
         self._on_progress("done", 100.0)
         return Analysed(
             engine=engine_name(self._settings),
@@ -123,8 +126,8 @@ class _Run:
             duration_ms=self._duration_ms,
             bpm=rhythm.tempo_of(beats),
             beats_ms=beats,
-            downbeats_ms=bars,
-            layers=found or silent,
+            downbeats_ms=tuple(layers_found["rhythm"]["downbeatMs"]),
+            layers=layers_found,
             agreement=agreed,
             warnings=warnings,
             stage_ms=self._stage_ms,
@@ -136,9 +139,3 @@ class _Run:
         began = time.perf_counter()
         yield
         self._stage_ms[name] = round((time.perf_counter() - began) * 1000.0, 2)
-
-
-def _sounding(sound: Sound) -> NDArray[np.bool_]:
-    """Tell which whole frames (hop 256) are louder than -54 dB of the loudest and -80 dB of full scale."""
-    rms = np.sqrt(sound.power[: len(sound.samples) // HOP])
-    return rms > max(_SILENCE, _QUIET * float(rms.max(initial=0.0)))

@@ -23,13 +23,16 @@ class Sound:
     """Mono samples at 22,050 Hz as they came, and what is left of them without their DC offset.
 
     `power` is the mean square of each hop of 256 samples, `peak` the largest amplitude of each 1024; the last
-    of them are filled up with silence, so that there are four powers for each peak.
+    of them are filled up with silence, so that there are four powers for each peak. `swing` is half the way
+    from the lowest to the highest sample of a hop: a constant, which is silent, has none, whatever the offset
+    of the music around it.
     """
 
     samples: Floats
     offset: np.float32
     power: Floats
     peak: Floats
+    swing: Floats
 
     def hops(self) -> Iterator[Floats]:
         """Yield the samples without their offset, a block of rows of 256 at a time."""
@@ -44,12 +47,14 @@ def heard(samples: Floats) -> Sound:
     if not np.isfinite(mean):
         raise UnusableSamples("the audio holds NaN or infinite samples")
     offset = np.float32(mean)
-    power, peak = [np.empty(0, np.float32)], [np.empty(0, np.float32)]
+    power, peak, swing = ([np.empty(0, np.float32)] for _ in range(3))
     for block in _centred_blocks(samples, offset):
-        hops, rows = block.reshape(-1, HOP), block.reshape(-1, _PEAK_SAMPLES)
+        hops = block.reshape(-1, HOP)
         power.append(np.einsum("ij,ij->i", hops, hops) / np.float32(HOP))
-        peak.append(np.maximum(rows.max(axis=1), -rows.min(axis=1)))
-    return Sound(samples, offset, np.concatenate(power), np.concatenate(peak))
+        highest, lowest = hops.max(axis=1), hops.min(axis=1)
+        peak.append(np.maximum(highest, -lowest).reshape(-1, HOPS_PER_PEAK).max(axis=1))
+        swing.append((highest - lowest) / np.float32(2.0))
+    return Sound(samples, offset, *map(np.concatenate, (power, peak, swing)))
 
 
 def _centred_blocks(samples: Floats, offset: np.float32) -> Iterator[Floats]:

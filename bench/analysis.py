@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import aubio_trackers
+from analysis.cues import cues_of
 from analysis.descriptors import describe
 from analysis.metrics import f_measure
-from analysis.onset import onset_function
 from analysis.result import Preset
 from analysis.sound import heard
 from analysis.spectrum import SAMPLE_RATE, Floats
@@ -38,7 +38,7 @@ OURS = "ours, auto"
 
 
 def _ours(samples: Floats, preset: Preset) -> NDArray[np.float64]:
-    return to_ms(track(onset_function(describe(heard(samples)).mel), preset))
+    return to_ms(track(cues_of(describe(heard(samples)), slice(0, None)), preset))
 
 
 def _timed(tracker: Callable[[AnnotatedSong], NDArray[np.float64]], song: AnnotatedSong) -> Found:

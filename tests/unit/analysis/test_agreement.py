@@ -5,7 +5,9 @@ import pytest
 
 from analysis.agreement import ENGINES, agreement
 from analysis.aubio_trackers import onset_curves
+from analysis.cues import cues_of
 from analysis.descriptors import describe
+from analysis.passages import Passage
 from analysis.result import Agreement
 from analysis.sound import heard
 from analysis.spectrum import Floats
@@ -14,13 +16,19 @@ from analysis.synth import synthesise
 SONG = synthesise("rock", 110, 24, seed=5, sample_rate=22_050)
 BEATS = np.array(SONG.beats_ms)
 
-Heard = tuple[Floats, Floats]
+Heard = tuple[list[Passage], Floats, Floats]
 
 
 @pytest.fixture(scope="module")
 def curves() -> Heard:
-    sound = heard(SONG.samples)
-    return describe(sound).mel, onset_curves(sound).kl
+    return listen(SONG.samples)
+
+
+def listen(samples: Floats) -> Heard:
+    sound = heard(samples)
+    described = describe(sound)
+    whole = slice(0, len(described.mel))
+    return [Passage(whole, cues_of(described, whole))], described.mel, onset_curves(sound).kl
 
 
 def confirmed(beats_ms: np.ndarray, curves: Heard) -> Agreement:
@@ -47,8 +55,7 @@ def test_a_grid_of_a_part_of_the_song_is_judged_by_that_part(curves: Heard) -> N
 @pytest.mark.parametrize("bpm", [240, 300])
 def test_a_tempo_that_only_a_hint_can_reach_is_confirmed_too(bpm: float) -> None:
     song = synthesise("jazz", bpm, 24, seed=5, sample_rate=22_050)
-    sound = heard(song.samples)
-    found = confirmed(np.array(song.beats_ms), (describe(sound).mel, onset_curves(sound).kl))
+    found = confirmed(np.array(song.beats_ms), listen(song.samples))
     assert found.f_measure == pytest.approx(1, abs=0.02)
 
 

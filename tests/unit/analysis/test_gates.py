@@ -45,8 +45,7 @@ def test_steady_songs_are_found_almost_perfectly(style: Style, preset: Preset, b
     assert metrics.cemgil(played.beats_ms, found.beats_ms) >= 0.95
     assert abs(bias_ms(played, found)) < 8.0
     assert found.bpm == pytest.approx(bpm, rel=0.002)
-    if style != "waltz":  # four beats a bar are assumed
-        assert metrics.f_measure(played.downbeats_ms, found.downbeats_ms) >= 0.95
+    assert metrics.f_measure(played.downbeats_ms, found.downbeats_ms) >= 0.95
 
 
 @pytest.mark.parametrize(
