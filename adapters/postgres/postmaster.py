@@ -4,6 +4,7 @@ commands that look for the server of a running `up`."""
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,22 @@ def running_postmaster(cluster: Path) -> Postmaster | None:
         return None
     socket_folder = Path(lines[4]) if len(lines) > 4 else Path()
     return Postmaster(pid, socket_folder, ready=len(lines) > 7 and lines[7].strip() == "ready")
+
+
+def remove_stale_locks(cluster: Path, runtime: Path) -> None:
+    """Remove the lock files that name a living process which is no postmaster of `cluster`.
+
+    Postgres refuses to start when the process id in them, left by a killed server, has gone to another
+    program of its user: in a container it often does. It ignores dead ids itself.
+    """
+    if running_postmaster(cluster) is not None:
+        return
+    for lock in (cluster / "postmaster.pid", runtime / ".s.PGSQL.5432.lock"):
+        with suppress(OSError, ValueError, IndexError):
+            pid = int(lock.read_text().splitlines()[0])
+            # Backends that still run are found by the key of the shared memory, with this file or without.
+            if Path(f"/proc/{pid}").exists() and not _runs_on(pid, cluster):
+                lock.unlink()
 
 
 def _runs_on(pid: int, cluster: Path) -> bool:

@@ -21,7 +21,7 @@ from adapters.postgres.access import DATABASE, Access, access_through
 from adapters.postgres.cannot_start import CannotStart
 from adapters.postgres.cluster import binary, make_cluster, make_runtime_folder
 from adapters.postgres.data_folder import DataFolder
-from adapters.postgres.postmaster import running_postmaster
+from adapters.postgres.postmaster import remove_stale_locks, running_postmaster
 from adapters.postgres.privileges import launch_words
 
 _SETTINGS = {
@@ -124,6 +124,7 @@ class EmbeddedPostgres:
                 "Postgres must be started from the main thread: it ends with the thread that started it"
             )
         assert self._runtime is not None
+        remove_stale_locks(self.folder.postgres, self._runtime)
         settings = {**_SETTINGS, "unix_socket_directories": str(self._runtime)}
         words = launch_words(binary("postgres"), self.folder.postgres, self._runtime)
         words += ["-D", str(self.folder.postgres)]
@@ -136,12 +137,6 @@ class EmbeddedPostgres:
             self._child = subprocess.Popen(
                 words, cwd="/", stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
-
-    def _remove_stale_locks(self, runtime: Path) -> None:
-        # No server runs here now: but Postgres would stay down if the number in these files, which one that
-        # was killed left behind, belongs to some other process by now. In a container it often does.
-        (self.folder.postgres / "postmaster.pid").unlink(missing_ok=True)
-        (runtime / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
     def _ready(self) -> bool:
         found = running_postmaster(self.folder.postgres)

@@ -214,15 +214,47 @@ async def test_a_supervised_postgres_comes_back_by_itself(own_postgres: OwnPostg
     supervision.cancel()
 
 
-def test_a_stale_pid_file_that_names_a_living_process_does_not_keep_it_down(folder: Path) -> None:
-    """Process numbers come again, in a container at once; here it is that of this test."""
+@contextmanager
+def another_program(user: int) -> Generator[int]:
+    """Give the process id of a program of this user that is neither Postgres nor its parent."""
+    with subprocess.Popen(["sleep", "600"], user=user if os.geteuid() == 0 else None) as program:
+        try:
+            yield program.pid
+        finally:
+            program.kill()
+
+
+def test_a_stale_pid_file_that_names_a_living_process_of_its_user_does_not_keep_it_down(folder: Path) -> None:
+    """Process ids are used again, in a container at once; Postgres would take this one for a postmaster."""
     with embedded(folder) as postgres:
         pid_file = postgres.folder.postgres / "postmaster.pid"
         stale = pid_file.read_text()
-    pid_file.write_text("\n".join([str(os.getpid()), *stale.splitlines()[1:]]) + "\n")
-    assert running_postmaster(postgres.folder.postgres) is None
-    with embedded(folder) as again:
-        assert answer(again) == 42
+    with another_program(pid_file.parent.stat().st_uid) as number:
+        pid_file.write_text("\n".join([str(number), *stale.splitlines()[1:]]) + "\n")
+        assert running_postmaster(postgres.folder.postgres) is None
+        with embedded(folder) as again:
+            assert answer(again) == 42
+        assert lives(number)
+
+
+def test_a_killed_postgres_comes_back_when_its_number_has_gone_to_another_program(
+    own_postgres: OwnPostgres,
+) -> None:
+    """Also its socket has a lock file, which a restart in the same runtime folder finds."""
+    cluster = own_postgres.postgres.folder.postgres
+    socket_lock = postmaster_folder(cluster) / ".s.PGSQL.5432.lock"
+    own_postgres.kill()
+    with another_program(cluster.stat().st_uid) as number:
+        for lock in (cluster / "postmaster.pid", socket_lock):
+            lock.write_text("\n".join([str(number), *lock.read_text().splitlines()[1:]]) + "\n")
+        own_postgres.start()
+        assert answer(own_postgres.postgres) == 42
+
+
+def postmaster_folder(cluster: Path) -> Path:
+    found = running_postmaster(cluster)
+    assert found is not None
+    return found.socket_folder
 
 
 def test_kill_9_of_the_application_takes_postgres_down_and_the_next_start_works(folder: Path) -> None:
