@@ -1,7 +1,7 @@
-"""Clients of kafka-python 3.0.12 that end without leaving anything behind, whatever they met.
+"""Clients of kafka-python 3.0.12 that leave no socket and no thread open, whatever error they meet.
 
-Their constructors connect, and when they fail they keep the sockets and the thread they had begun with: what
-they had begun is noted here and closed. Every client of ours gives up within seconds: who asks tries again.
+Their constructors connect. If they fail, they keep the sockets and the thread they have started; this module
+records these and closes them. Every client gives up within seconds, and the caller tries again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ CONNECT_MS = 3_000
 
 
 class _ClosedSockets(KafkaNetSocket):
-    """A direct connection whose socket is closed when it fails: kafka-python leaves it to the collector."""
+    """A direct connection that closes its socket when it fails; kafka-python leaves it to the garbage
+    collector.
+    """
 
     SCHEMES: ClassVar = ["closed-sockets"]
 
@@ -37,7 +39,7 @@ class _ClosedSockets(KafkaNetSocket):
 
 
 _SETTINGS: dict[str, Any] = {
-    "proxy_url": f"{_ClosedSockets.SCHEMES[0]}://",  # a proxy's class is the one way in
+    "proxy_url": f"{_ClosedSockets.SCHEMES[0]}://",  # a proxy class is the only hook for it
     "bootstrap_timeout_ms": CONNECT_MS,
     "reconnect_backoff_ms": 50,
     "reconnect_backoff_max_ms": 500,
@@ -45,9 +47,9 @@ _SETTINGS: dict[str, Any] = {
 
 
 def connect(make: Callable[..., object], bootstrap: str, **settings: Any) -> Any:
-    """Return a client of kafka-python; blocks. Raises KafkaError, and leaves nothing open then.
+    """Return a client of kafka-python; blocks. Raises KafkaError, and then leaves nothing open.
 
-    It is Any: the types that checkers bring for kafka-python are those of version 2.
+    The return type is Any, because the types that checkers have for kafka-python are those of version 2.
     """
     begun: list[KafkaNetClient] = []
 
@@ -65,7 +67,7 @@ def connect(make: Callable[..., object], bootstrap: str, **settings: Any) -> Any
 
 @contextmanager
 def administering(bootstrap: str) -> Generator[Any]:
-    """Give an admin client for a moment; blocks. Raises Unavailable when Kafka is away."""
+    """Yield an admin client; blocks. Raises Unavailable if Kafka is unreachable."""
     with kafka_unavailable():
         admin = connect(KafkaAdminClient, bootstrap, request_timeout_ms=10_000)
         try:
@@ -76,7 +78,7 @@ def administering(bootstrap: str) -> Generator[Any]:
 
 @contextmanager
 def kafka_unavailable() -> Generator[None]:
-    """Turn what kafka-python raises into Unavailable."""
+    """Turn the errors of kafka-python into Unavailable."""
     try:
         yield
     except (KafkaError, OSError) as error:

@@ -1,14 +1,17 @@
-"""An event as a Kafka record and back: CloudEvents 1.0, binary content mode of its Kafka protocol binding.
+"""Converts events to Kafka records and back: CloudEvents 1.0, binary content mode of its Kafka protocol
+binding.
 
 The value is the event's JSON as it was recorded, the key its partition key; attributes are headers `ce_NAME`
-in UTF-8. Attributes beyond the specification's are extensions, named in its alphabet [a-z0-9]. Nothing of
-Recorded is lost: `recorded_of(*record_of(row))` is what the event store gives.
+in UTF-8. Attributes beyond the specification are extensions, named in its alphabet [a-z0-9]. No field of
+Recorded is lost: `recorded_of` returns the event as the event store does.
 
-Between the events stand markers: records with the header `beatledger_reached` and no `ce_` header, which say
-that everything of this log up to a position has been sent to this partition, and in `beatledger_event` the id
-of the event at that position, which tells one history from another. **Foreign consumers skip
-records without `ce_specversion`.** They tell a reader of a quiet partition how far the log is. They are few
-and small, all have the same key and a value that is not null, so retention and compaction treat them as any
+Between the events there are markers: records with the header `beatledger_reached` and no `ce_` header. The
+header
+names the position up to which the log has been sent to this partition, `beatledger_event` the id of the
+event at that position, which identifies the history. **Foreign consumers skip
+records without `ce_specversion`.** Markers tell a reader of a quiet partition how far the log is. They are
+few
+and small, and all have the same key and a non-null value, so retention and compaction treat them as any
 other record.
 """
 
@@ -102,17 +105,17 @@ def category_of(headers: Sequence[tuple[str, bytes]]) -> str | None:
 
 
 def marker_headers(at: LogPosition) -> Headers:
-    """Return the headers of the marker that everything up to `at` was sent."""
+    """Return the headers of the marker for everything up to `at`."""
     return [(MARKER, b"%d" % at.position), (MARKED_EVENT, str(at.event_id).encode())]
 
 
 def position_of(headers: Sequence[tuple[str, bytes]]) -> int:
-    """Return how far the log is at this record, be it an event or a marker; 0 for what is not ours."""
+    """Return the log position of this record, an event or a marker; 0 for foreign records."""
     return next((int(content) for name, content in headers if name in ("ce_position", MARKER)), 0)
 
 
 def log_position_of(headers: Sequence[tuple[str, bytes]]) -> LogPosition:
-    """Return how far the log is at this record, and the event that stands there."""
+    """Return the log position of this record and the id of the event there."""
     id = next((content.decode() for name, content in headers if name in ("ce_id", MARKED_EVENT)), None)
     return LogPosition(position_of(headers), UUID(id) if id else None)
 

@@ -1,8 +1,8 @@
-"""Notices that Kafka holds another history than the event store, as after a restore of an older copy.
+"""Detects that Kafka holds another history than the event store, as after a restore of an older copy.
 
-New events then get positions and revisions that consumers have seen before, and would be taken for those.
-The last record of a partition, event or marker, says how far the log was and which event stood there: one
-look at each tells that Kafka is ahead, or, when the log has grown again, that it grew otherwise.
+New events would then get positions and revisions that consumers have already seen, and would be taken for
+repetitions. The last record of each partition, event or marker, names a position and its event. It shows that
+Kafka is ahead of the event store or, if the log has grown again, that another event has that position.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _POLL_MS = 100
 
 
 class AnotherHistory(TopicsRefused):
-    """Kafka holds events that the event store does not."""
+    """Kafka holds events that the event store does not hold."""
 
 
 def last_positions(bootstrap: str, layout: Layout) -> dict[str, LogPosition]:
@@ -63,7 +63,7 @@ def refuse_another_history(there: Mapping[str, LogPosition], head: int, ids: Map
             continue
         raise AnotherHistory(
             f"Kafka holds another history than the event store: {shard} {found}. The event store was "
-            "restored from an older copy: begin with other topics, see Restore in docs/operations.md"
+            "restored from an older copy: use other topics, see Restore in docs/operations.md"
         )
 
 

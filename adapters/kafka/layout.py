@@ -1,4 +1,4 @@
-"""Which topics there are, and which partition carries which key: known from Postgres, so it needs no Kafka.
+"""The topics, and the partition of each key. Postgres stores them, so Kafka need not be reachable.
 
 docs/contracts.md names the topics. A shard of the log port is a partition; its name has no dot, since
 document stores use it in paths.
@@ -26,12 +26,12 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "deployment": "deployment",
     "member": "deployment",
 }
-"""Category to the subject of its topic: what must be seen in order together shares one."""
+"""Category to the subject of its topic. Categories whose events must stay in one order share a subject."""
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic as `beatledger migrate` left it."""
+    """A topic as the last `beatledger migrate` recorded it."""
 
     subject: str
     name: str
@@ -59,7 +59,7 @@ class Layout:
 
     @property
     def namespace(self) -> str:
-        """What the topics' names begin with."""
+        """The prefix of the topics' names."""
         return self.topics[0].name.rpartition(".")[0]
 
     @property
@@ -72,7 +72,7 @@ class Layout:
         return [self._topics[subject] for subject in sorted({SUBJECTS[c] for c in categories})]
 
     def partition_of(self, category: str, partition_key: str) -> TopicPartition:
-        """Return where a key's events go: as any client of Kafka places keys by default (murmur2)."""
+        """Return the partition of a key, chosen as Kafka's clients do by default (murmur2)."""
         topic = self._topics[SUBJECTS[category]]
         return TopicPartition(topic.name, (murmur2(partition_key.encode()) & 0x7FFFFFFF) % topic.partitions)
 
@@ -86,7 +86,9 @@ class Layout:
 
 
 async def load_layout(pool: Pool) -> Layout:
-    """Return what the last migration wrote. Raises Unavailable, also when there was none with a Kafka yet."""
+    """Return the layout that the last migration wrote. Raises Unavailable, also before the first one with
+    Kafka.
+    """
     try:
         async with connection(pool) as conn:
             return await fetch_layout(conn)
@@ -101,5 +103,5 @@ async def fetch_layout(conn: AsyncConnection[Any]) -> Layout:
     )
     topics = [Topic(*row) for row in await cursor.fetchall()]
     if {topic.subject for topic in topics} != set(SUBJECTS.values()):
-        raise Unavailable("this database knows no topics of Kafka yet: run `beatledger migrate`")
+        raise Unavailable("this database has no Kafka topics yet: run `beatledger migrate`")
     return Layout(topics)

@@ -1,9 +1,9 @@
-"""The log port over Kafka: a group is a consumer group, a shard a partition. Implements domain.log.Log.
+"""The log port over Kafka: a group is a consumer group, a shard is a partition. Implements domain.log.Log.
 
-A group started anew is another group for Kafka, with a name of its own that Postgres knows: so it can begin
-while members of before are still at work, and these can commit nothing that concerns it. A group whose place
-is gone (Kafka forgot its offsets, or no longer has what lies there) does not exist any more: whoever followed
-in it catches up from the event store and starts it again. Nothing is ever skipped in silence.
+A restarted group is a new group for Kafka, under a name of its own that Postgres stores. So it can start
+while members of the old group still run, and these can't commit to the new one. A group whose position
+is gone (Kafka deleted its offsets, or the records there) no longer exists: its reader
+catches up from the event store and starts it again. No event is skipped silently.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PATIENCE_S = 10.0
 
 
 class KafkaLog:
-    """Consumer groups over the topics of one installation; which group is which stands in Postgres."""
+    """Consumer groups over the topics of one installation; Postgres maps each group to its Kafka group."""
 
     def __init__(self, pool: Pool, bootstrap: str, layout: Layout) -> None:
         self._pool = pool
@@ -41,9 +41,10 @@ class KafkaLog:
     async def subscribe(
         self, group: str, categories: Collection[str], limit: int = 500
     ) -> AsyncGenerator[KafkaSubscription]:
-        """See domain.log.Log. Raises NotFound for a group never started or that lost its place, Unavailable.
+        """See domain.log.Log. Raises NotFound for a group that was never started or lost its position,
+        Unavailable.
 
-        While Kafka is away its batches wait, and go on when it is back.
+        While Kafka is unreachable the batches wait; they continue when it is back.
         """
         incarnation = await self._incarnation(group)
         if incarnation is None:
@@ -74,7 +75,7 @@ class KafkaLog:
         return {self._layout.shard(partition): offset for partition, offset in ends.items()}
 
     async def start_group(self, group: str, offsets: Offsets) -> None:
-        """See domain.log.Log. Members of before can't commit any more. Raises Unavailable."""
+        """See domain.log.Log. Members of the old group can't commit any more. Raises Unavailable."""
         incarnation = uuid4()
         begin = {
             self._layout.partition(shard): OffsetAndMetadata(offset, "", -1)
@@ -95,7 +96,7 @@ class KafkaLog:
         return await self._incarnation(group) is not None
 
     def shard_of(self, category: str, partition_key: str) -> str:
-        """See domain.log.Log: known without Kafka."""
+        """See domain.log.Log. Needs no Kafka."""
         return self._layout.shard(self._layout.partition_of(category, partition_key))
 
     async def _incarnation(self, group: str) -> UUID | None:
@@ -116,7 +117,7 @@ def _end_offsets(bootstrap: str, partitions: list[TopicPartition]) -> dict[Topic
 def _set_offsets(
     bootstrap: str, kafka_group: str, offsets: Mapping[TopicPartition, OffsetAndMetadata]
 ) -> None:
-    """Give a group that has no members its place; blocks. Raises Unavailable."""
+    """Set the offsets of a group that has no members; blocks. Raises Unavailable."""
 
     def alter() -> None:
         for error in admin.alter_group_offsets(kafka_group, dict(offsets)).values():
@@ -124,11 +125,11 @@ def _set_offsets(
                 raise error(f"offsets of {kafka_group} refused")
 
     with administering(bootstrap) as admin:
-        _patiently(alter)
+        _retry(alter)
 
 
-def _patiently(ask: Callable[[], None]) -> None:
-    """Ask again where Kafka says that it is about to be able to: a new one makes its groups at the first."""
+def _retry(ask: Callable[[], None]) -> None:
+    """Retry while Kafka reports a retriable error: a new one creates its group coordinator on first use."""
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:

@@ -1,9 +1,10 @@
 """One member of a Kafka consumer group, as blocking calls for one thread.
 
-kafka-python's consumer may be used by one thread at a time, and polls must not be far apart: the subscription
-asks for one thing after the other, and whoever handles a batch for longer than POLL_INTERVAL_S loses its
-partitions to others, who see its uncommitted batches again. Offsets are committed by hand only; where a group
-has none, or one that Kafka no longer has, it is an error (`auto_offset_reset=none`), never a jump.
+Only one thread at a time may use kafka-python's consumer, and its polls must not be far apart. The
+subscription
+makes one call after the other. A reader that handles a batch for longer than POLL_INTERVAL_S loses its
+partitions to others, who get its uncommitted batches again. Offsets are committed explicitly only. If a group
+has no offset, or one that Kafka has deleted, that is an error (`auto_offset_reset=none`), never a jump.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from domain.log import PAGE_BYTES
 log = structlog.get_logger(__name__)
 
 POLL_MS = 100
-"""The longest one look for records takes, and with it how soon a member that is told to end does."""
+"""The longest duration of one poll, and therefore the longest wait until a member ends."""
 SESSION_S = 10
-"""After so long without a sign of life a member's partitions go to others."""
+"""After this time without a heartbeat Kafka gives a member's partitions to others."""
 POLL_INTERVAL_S = 300
 SILENT_S = 3
 LOST_S = 3 * SESSION_S
-"""After so long without an answer a member is given up, and another one joins."""
+"""After this time without an answer a member is given up, and another one joins."""
 _COMMIT_MS = 2_000
 _CLOSE_MS = 1_000
 _FETCH_BYTES = 4_000_000
@@ -59,13 +60,13 @@ _PLACE_LOST = (
 
 
 class PlaceLost(Exception):
-    """The group has no offset for a partition, or Kafka no longer has what lies there."""
+    """The group has no offset for a partition, or Kafka no longer has the records there."""
 
 
 class Member(ConsumerRebalanceListener):
-    """A member that has asked to join; `assigned` are the partitions it has been given.
+    """A member that has asked to join its group; `assigned` are its partitions.
 
-    Every method blocks and raises Unavailable when Kafka is away.
+    Every method blocks and raises Unavailable if Kafka is unreachable.
     """
 
     def __init__(self, bootstrap: str, kafka_group: str, topics: Sequence[str], limit: int) -> None:
@@ -96,7 +97,7 @@ class Member(ConsumerRebalanceListener):
         try:
             self._look_for(topics)
         except BaseException:
-            # Nobody else has it, and each try of an outage makes another one.
+            # Closed here because nobody else refers to it, and each retry of an outage makes another one.
             self.close()
             raise
         self._consumer.subscribe(list(topics), listener=self)
@@ -115,9 +116,9 @@ class Member(ConsumerRebalanceListener):
         self._finish_joining()
         silent_s, wait_ms = self.silent_s() or 0.0, POLL_MS
         if silent_s > LOST_S:
-            raise Unavailable(f"{self._group} has heard nothing of its group for {LOST_S} s")
+            raise Unavailable(f"{self._group} got no answer from its group for {LOST_S} s")
         if silent_s > SILENT_S:
-            # With a heartbeat overdue kafka-python does not wait, it spins.
+            # With a heartbeat overdue kafka-python's poll does not wait but spins.
             time.sleep(POLL_MS / 1000)
             wait_ms = 0
         with kafka_unavailable():
@@ -127,10 +128,11 @@ class Member(ConsumerRebalanceListener):
                 raise PlaceLost(repr(lost)) from lost
 
     def commit(self, up_to: Mapping[TopicPartition, int] | None = None) -> None:
-        """Commit these offsets, None = all that was handed out.
+        """Commit these offsets, None = all that were returned by `poll`.
 
-        Not for partitions that have gone to others, nor for what was handed out before they came back: others
-        show it again, and a commit could undo theirs.
+        Leaves out partitions that have moved to others, and records polled before a partition came back:
+        others
+        poll these again, and a commit could undo theirs.
         """
         offsets = dict(self._handed)
         if up_to is not None:
@@ -155,10 +157,11 @@ class Member(ConsumerRebalanceListener):
             self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
 
     def silent_s(self) -> float | None:
-        """Return for how long the group gave no answer to our signs of life; None while we are not in it.
+        """Return the time for which the group has not answered heartbeats; None while this member is not in
+        it.
 
-        After an outage kafka-python's heartbeat may wait for ever for an answer that is lost, and the group
-        goes on without us. There is no public way to see that.
+        After an outage kafka-python's heartbeat may wait for ever for a lost answer, and the group
+        continues without this member. No public interface shows that.
         """
         coordinator: Any = self._consumer._coordinator  # pyright: ignore[reportPrivateUsage]
         heartbeat = coordinator.heartbeat
@@ -169,7 +172,8 @@ class Member(ConsumerRebalanceListener):
     def _look_for(self, topics: Sequence[str]) -> None:
         """Raise Unavailable unless the topics are there.
 
-        The member that leads its group assigns what it knows of: without this look it may know nothing yet,
+        The member that leads its group assigns the partitions it knows. Without this look it may know none
+        yet,
         assign nothing, and never look again.
         """
         with kafka_unavailable():
@@ -178,17 +182,18 @@ class Member(ConsumerRebalanceListener):
             raise Unavailable(f"Kafka lacks {', '.join(missing)}: run `beatledger migrate`")
 
     def _finish_joining(self) -> None:
-        """See to it that a join which outlasted the poll that began it is completed by a later one.
+        """Complete a join that lasted longer than the poll that started it.
 
-        kafka-python forgets it when what called for it no longer holds (metadata that changed, and changed
-        back): the member then polls for ever without a partition. Java's client asks for a pending join too.
+        kafka-python forgets such a join when its cause no longer holds (metadata that changed, and changed
+        back), and the member then polls for ever without a partition. Java's client completes a pending
+        join too.
         """
         coordinator: Any = self._consumer._coordinator  # pyright: ignore[reportPrivateUsage]
         if coordinator.rejoining and not coordinator.need_rejoin():
             coordinator.request_rejoin()
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Forget what was handed out of these: a commit could undo that of their next owner."""
+        """Forget the records polled from these partitions: a commit could undo that of their next owner."""
         self.assigned -= frozenset(revoked)
         for partition in revoked:
             self._handed.pop(partition, None)
@@ -196,7 +201,7 @@ class Member(ConsumerRebalanceListener):
             self._waiting.pop(partition, None)
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Begin where each was committed."""
+        """Start each partition at its committed offset."""
         self.assigned |= frozenset(assigned)
 
 
@@ -216,7 +221,7 @@ def first_page(
 
 
 def next_after(record: Any) -> OffsetAndMetadata:
-    """Return the place behind a record."""
+    """Return the offset after a record."""
     return OffsetAndMetadata(
         record.offset + 1, "", record.leader_epoch if record.leader_epoch is not None else -1
     )

@@ -1,8 +1,9 @@
-"""Sends events to Kafka in order, all or up to the first failure: after one, a producer sends nothing more.
+"""Sends events to Kafka in order, up to the first failure: after one, a producer sends nothing more.
 
-Left alone, kafka-python goes on with the next records of a partition after it has given one up. The first
-occurrences of a key's events would then be out of order, with one missing in between. So the first record
-that fails shuts the sender, from within its own thread, before it takes the next batch.
+By default kafka-python continues with the next records of a partition after it has given one up. The first
+occurrences of a key's events would then be out of order, with one missing in between. Therefore the first
+record
+that fails shuts down the sender, in the sender's own thread, before it takes the next batch.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from adapters.kafka.layout import Layout
 from domain.errors import Unavailable
 
 DELIVERY_S = 15.0
-"""How long a record may take until Kafka has acknowledged it, its restarts included."""
+"""The longest time until Kafka has acknowledged a record; it covers a restart of Kafka."""
 _BATCH_BYTES = 131_072
 _REQUEST_BYTES = 1_000_000
 """An event has at most 512,000 bytes (domain.log.MAX_EVENT_BYTES), and a broker takes 1 MB by default."""
 
 
 class RecordsLost(Exception):
-    """Kafka gave an offset that it had given before: it lost records that it had acknowledged."""
+    """Kafka assigned an offset twice: it lost records that it had acknowledged."""
 
 
 def open_outbox(bootstrap: str, layout: Layout) -> Outbox:
-    """Return an outbox that is connected; blocks. Raises Unavailable."""
+    """Return a connected outbox; blocks. Raises Unavailable."""
     with kafka_unavailable():
         producer = connect(
             KafkaProducer,
@@ -50,7 +51,7 @@ def open_outbox(bootstrap: str, layout: Layout) -> Outbox:
     outbox = Outbox(producer, layout)
     try:
         with kafka_unavailable():
-            # Known beforehand, so that no send ever waits.
+            # The partitions are known in advance, so that no send waits for metadata.
             for topic in layout.topics:
                 producer.partitions_for(topic.name)
     except BaseException:
@@ -60,7 +61,7 @@ def open_outbox(bootstrap: str, layout: Layout) -> Outbox:
 
 
 class Outbox:
-    """One producer. Every method blocks, and is to be called from one thread, but for `discard`."""
+    """One producer. Every method blocks and belongs to one thread, except `discard`."""
 
     def __init__(self, producer: Any, layout: Layout) -> None:
         self._producer = producer
@@ -70,29 +71,30 @@ class Outbox:
     def send(
         self, rows: Sequence[Row], marked: LogPosition | None, ends: Mapping[str, int]
     ) -> dict[str, int]:
-        """Send events in this order, then the marker `marked` to every partition; wait until all arrived.
+        """Send events in this order, then the marker `marked` to every partition; wait until Kafka has
+        acknowledged all.
 
-        `ends` are the next offsets of the shards as far as they are known; returns those of now. Raises
-        Unavailable: discard it and begin again after the last acknowledgement; RecordsLost.
+        `ends` are the next offsets of the shards as far as they are known; returns the new ones. Raises
+        Unavailable (discard the outbox and start again after the last acknowledgement), RecordsLost.
         """
         try:
             sent = [self._event(row) for row in rows]
             if marked is not None:
                 sent += [self._marker(partition, marked) for partition in self._layout.partitions]
             return self._ends_after((record.get(DELIVERY_S + 5) for record in sent), ends)
-        except (KafkaError, RuntimeError) as error:  # RuntimeError: of a client that is closed
+        except (KafkaError, RuntimeError) as error:  # RuntimeError: the client is closed
             self.discard()
             raise Unavailable(f"Kafka did not take a record: {error!r}") from error
 
     def discard(self, *_: object) -> None:
-        """Send nothing more, at once; what waits for an acknowledgement fails. From any thread.
+        """Stop sending at once; records without an acknowledgement fail. May be called from any thread.
 
-        Not `close(timeout=0)`: that flushes first, and fails where records are waiting.
+        `close(timeout=0)` would flush first, and fail while records are waiting.
         """
         self._producer._sender.force_close()
 
     def close(self) -> None:
-        """End it; what was not acknowledged is given up."""
+        """Close the producer; unacknowledged records are given up."""
         self.discard()
         self._producer._sender.join(DELIVERY_S)
         with suppress(KafkaError):
@@ -110,11 +112,12 @@ class Outbox:
         return record.add_errback(self.discard)
 
     def _ends_after(self, acknowledged: Iterable[Any], before: Mapping[str, int]) -> dict[str, int]:
-        # Each record, not the last of a shard: more may have been sent since than were lost. That is the one
-        # sign there is: kafka-python answers a sequence that the broker has forgotten with a new epoch.
+        # Compares each record, not the last of a shard: more may have been sent since than were lost. This
+        # is the only
+        # sign, because kafka-python answers a sequence that the broker has forgotten with a new epoch.
         ends = dict(before)
         for record in acknowledged:
-            if record.offset < 0:  # there already, Kafka says, and no longer where
+            if record.offset < 0:  # Kafka has the record already, at an unknown offset
                 continue
             shard = self._layout.shard(record.topic_partition)
             if record.offset < ends.get(shard, 0):

@@ -1,8 +1,8 @@
-"""Carries the event store's log into Kafka: by position, nothing missing, first occurrences in order.
+"""Sends the event store's log to Kafka by position: nothing missing, first occurrences in order.
 
 One relay leads, any number stand by. The leader sends, waits for the acknowledgements, and only then moves
-the checkpoint, so whoever takes over repeats a little and skips nothing. Each consumer meets events again and
-knows them by their revision. docs/adr/0007-kafka-as-the-log.md says what was measured and rejected.
+the checkpoint, so its successor repeats a few events and skips none. Consumers recognise a repeated event
+by its revision. docs/adr/0007-kafka-as-the-log.md has the measurements and rejected alternatives.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from domain.errors import Unavailable
 log = structlog.get_logger(__name__)
 
 STAND_BY_S = 0.5
-"""How often a relay that stands by tries to take the lead."""
+"""The interval at which a standby tries to take the lead."""
 CHUNK = 500
-"""Events sent between two checkpoints at most."""
+"""The most events sent between two checkpoints."""
 MARK_S = 0.25
-"""The least time between two markers of a partition."""
+"""The shortest time between two markers of a partition."""
 NOTICE_S = 3 * LOOK_S
-"""After so long every member at work has seen that its place was taken."""
+"""The time within which every running member notices that its group has lost its position."""
 _POLL_S = (0.005, 0.25)
 _AGAIN_S = (0.2, 5.0)
 _GRACE_S = 5.0
 
 
 class Relay:
-    """One process's relay; `leading` says whether it is the one that sends.
+    """The relay of one process; `leading` says whether this one sends.
 
-    `refused` says why it can't lead at the moment, or not until an operator has done something.
+    `refused` is the reason why it can't lead at the moment, or until an operator acts.
     """
 
     def __init__(self, serving_conninfo: str, bootstrap: str) -> None:
@@ -55,9 +55,10 @@ class Relay:
         self._told: str | None = None
 
     async def run(self) -> None:
-        """Lead or stand by until cancelled; then finish what is in hand, and give up the lead.
+        """Lead or stand by until cancelled; then finish the current chunk and give up the lead.
 
-        Postgres and Kafka may go away and come back: it begins again at the checkpoint, and says so.
+        Postgres and Kafka may be unreachable for a time: the relay then starts again at the checkpoint, and
+        logs it.
         """
         self._stopping.clear()
         working = asyncio.create_task(self._work())
@@ -65,7 +66,7 @@ class Relay:
             await asyncio.shield(working)
         except asyncio.CancelledError:
             self._stopping.set()
-            await _patiently(working)
+            await _finish(working)
             raise
         finally:
             while not working.done():
@@ -88,7 +89,9 @@ class Relay:
                 await self._pause(wait_s)
 
     def _tell(self, error: Exception) -> None:
-        """Log what keeps us from leading: once, not at each try, until we lead or it is something else."""
+        """Log the reason that prevents leading: once, and again when it changes or after a time of
+        leading.
+        """
         told = str(error) if isinstance(error, TopicsRefused) else type(error).__name__
         if told != self._told:
             self._told = told
@@ -115,15 +118,16 @@ class Relay:
                 await session.listen()
                 await self._carry(session, sending, checkpoint)
             except RecordsLost:
-                # Now: later the end of a shard may be beyond the noted one again, and nothing would tell.
-                await self._take_places(session)
+                # Reset at once: later the end of a shard may have passed the recorded offset again, and
+                # hide the loss.
+                await self._reset_groups(session)
                 raise
             finally:
                 self.leading = False
                 log.info("relay.leads_no_more")
 
     async def _checked(self, session: RelaySession, layout: Layout) -> Checkpoint:
-        """Return the checkpoint, once Kafka is known to have what it says, and no other history."""
+        """Return the checkpoint, after a check that Kafka has its records and holds the same history."""
         checkpoint = await session.checkpoint()
 
         def look() -> tuple[dict[str, int], dict[str, LogPosition]]:
@@ -140,14 +144,16 @@ class Relay:
         refuse_another_history(last, head, ids)
         if lost := [shard for shard, offset in checkpoint.offsets.items() if there.get(shard, 0) < offset]:
             log.error("relay.records_lost", shards=lost)
-            await self._take_places(session)
+            await self._reset_groups(session)
             return Checkpoint(checkpoint.reached, {})
         return checkpoint
 
-    async def _take_places(self, session: RelaySession) -> None:
-        """Make every group begin anew, and send nothing that a member could take for what follows the hole.
+    async def _reset_groups(self, session: RelaySession) -> None:
+        """Reset every group, and send nothing until all members have noticed.
 
-        Its watermark would move past what was lost, and the event store would not be asked for it.
+        A member that has not noticed would take the next event for the successor of the lost ones: its
+        watermark would
+        move past them, and it would not read them from the event store.
         """
         await session.forget_groups()
         await session.waiting_for(asyncio.ensure_future(self._pause(NOTICE_S)))
@@ -179,8 +185,8 @@ class Relay:
             pass
 
 
-async def _patiently(working: asyncio.Task[None]) -> None:
-    """Give it its time to end, though we are told again and again meanwhile."""
+async def _finish(working: asyncio.Task[None]) -> None:
+    """Give it time to end, even if cancellations keep arriving."""
     deadline = time.monotonic() + _GRACE_S
     while not working.done() and time.monotonic() < deadline:
         with suppress(asyncio.CancelledError):

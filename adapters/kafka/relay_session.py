@@ -1,9 +1,11 @@
-"""The relay's one Postgres session: it holds the lead, reads the log, and alone moves the checkpoint.
+"""The relay's one Postgres session: it holds the lead, reads the log, and is the only one to move the
+checkpoint.
 
-The lead is an advisory lock of this session, so it ends when the session does. A leader silent for SILENT_S
-is frozen, and who stands by has its session ended: waking up, it finds it gone, and with it all means to move
-the checkpoint. (`idle_session_timeout` did not do: the server was busy sending NOTIFYs to a client that did
-not take them, and looked at no timer.)
+The lead is an advisory lock of this session, so it ends with the session. A leader silent for SILENT_S
+is frozen, and a standby terminates its session. When the frozen leader wakes up, its session is gone, so it
+can't move the checkpoint. (`idle_session_timeout` did not work: the server was busy sending NOTIFYs to a
+client
+that did not read them, and checked no timer.)
 """
 
 from __future__ import annotations
@@ -24,29 +26,29 @@ from domain.errors import Unavailable
 
 _LEAD: Final = 0x6265_6174_0003
 SILENT_S: Final = 3.0
-"""A leader asks something more often than this, or is taken for frozen."""
+"""A leader queries more often than this; after a longer silence it counts as frozen."""
 CHUNK_BYTES: Final = 4_000_000
-"""Where one read ends, however few events that are: an event may have 512,000 bytes."""
+"""The size at which one read ends, however few events it has: an event may have 512,000 bytes."""
 _PING_S: Final = 0.5
 _DEADLINE_S: Final = SILENT_S
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Everything up to `place` is in Kafka, whose shards ended at `offsets` or later then."""
+    """Kafka has everything up to `reached`; its shards ended at `offsets` or later then."""
 
     reached: LogPosition
     offsets: Mapping[str, int]
 
 
 class RelaySession:
-    """Raises Unavailable from every method once the session is gone: open another one."""
+    """Every method raises Unavailable once the session is gone: open another one."""
 
     def __init__(self, connection: ImpatientConnection) -> None:
         self._connection = connection
 
     async def take_lead(self) -> bool:
-        """Take the lead if nobody has it; it is held until this session ends. A frozen leader loses it."""
+        """Take the lead if it is free; the lead lasts until this session ends. A frozen leader loses it."""
         [(taken,)] = await self._ask("SELECT pg_try_advisory_lock(%s)", [_LEAD])
         if not taken:
             await self._ask(
@@ -62,16 +64,16 @@ class RelaySession:
         return taken
 
     async def listen(self) -> None:
-        """Let `wait` end early when something is appended."""
+        """Make `wait` return when an event is appended."""
         await self._ask("LISTEN stored_events")
 
     async def layout(self) -> Layout:
-        """Return the topics to send to."""
+        """Return the topics of the installation."""
         with unavailable():
             return await fetch_layout(self._connection)
 
     async def checkpoint(self) -> Checkpoint:
-        """Return how far the log is in Kafka."""
+        """Return the position up to which Kafka has the log."""
         [(position, event_id, offsets)] = await self._ask(
             """
             SELECT r.position, e.event_id, r.offsets
@@ -81,7 +83,7 @@ class RelaySession:
         return Checkpoint(LogPosition(position, event_id), offsets)
 
     async def history(self, positions: Collection[int]) -> tuple[int, dict[int, UUID]]:
-        """Return where the log ends, and the ids of the events at these positions that it has."""
+        """Return the last position of the log, and the event ids at those of the positions that exist."""
         [(head,)] = await self._ask("SELECT coalesce(max(notification_id), 0) FROM stored_events")
         rows = await self._ask(
             "SELECT notification_id, event_id FROM stored_events WHERE notification_id = ANY(%s::bigint[])",
@@ -90,7 +92,7 @@ class RelaySession:
         return head, dict(cast(list[tuple[int, UUID]], rows))
 
     async def move_checkpoint(self, position: int, offsets: Mapping[str, int]) -> None:
-        """Note that everything up to a position was acknowledged. It never goes back."""
+        """Record that everything up to a position was acknowledged. The checkpoint never moves back."""
         moved = await self._ask(
             """
             UPDATE kafka_relay SET position = %s, offsets = %s, moved_at = now()
@@ -102,7 +104,7 @@ class RelaySession:
             raise Unavailable(f"the relay's checkpoint is already beyond {position}: begin again from it")
 
     async def forget_groups(self) -> None:
-        """Take their place from all groups, since Kafka lost records: they catch up from the event store."""
+        """Reset all groups, because Kafka lost records: their readers catch up from the event store."""
         await self._ask(
             """
             WITH forgotten AS (DELETE FROM kafka_groups)
@@ -111,7 +113,7 @@ class RelaySession:
         )
 
     async def read(self, after: LogPosition, limit: int) -> tuple[list[Row], LogPosition]:
-        """Return what follows a place, in order, and the place up to which that is everything.
+        """Return the events after a position, in order, and the position up to which they are complete.
 
         It ends after `limit` events, or with the one that reaches CHUNK_BYTES (known without reading them).
         Events without a category are those of the library's own Application: no topic carries them.
@@ -135,7 +137,7 @@ class RelaySession:
         return [cast(Row, row) for row in rows if row[3] is not None], reached
 
     async def wait(self, timeout_s: float) -> None:
-        """Wait until something is appended, but no longer than this."""
+        """Wait until an event is appended, at most this long."""
         with unavailable():
             async for _ in self._connection.notifies(timeout=timeout_s, stop_after=1):
                 pass
@@ -143,9 +145,9 @@ class RelaySession:
     async def waiting_for(self, work: asyncio.Future[Any]) -> None:
         """Wait for other work, and keep the session alive meanwhile.
 
-        Should the session end first, the work goes on, and nobody hears of its failure.
+        If the session ends first, the work continues, and its failure is ignored.
         """
-        work.add_done_callback(_heard)
+        work.add_done_callback(_ignore)
         while not work.done():
             await asyncio.wait([work], timeout=_PING_S)
             if not work.done():
@@ -161,15 +163,15 @@ class RelaySession:
                 raise Unavailable("Postgres did not answer in time") from error
 
 
-def _heard(work: asyncio.Future[Any]) -> None:
-    # Else asyncio reports a failure that nobody waits for any more as lost.
+def _ignore(work: asyncio.Future[Any]) -> None:
+    # Without this asyncio would log the failure as never retrieved.
     if not work.cancelled():
         work.exception()
 
 
 @asynccontextmanager
 async def relay_session(serving_conninfo: str) -> AsyncGenerator[RelaySession]:
-    """Give a session that lasts for the block. Raises Unavailable."""
+    """Yield a session for the block. Raises Unavailable."""
     with unavailable():
         connection = await ImpatientConnection.connect(
             patient_only_for_seconds(serving_conninfo), autocommit=True

@@ -1,4 +1,4 @@
-"""How far the log is in Kafka, as anybody can ask Postgres."""
+"""The relay's progress, as any process can read it from Postgres."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from adapters.postgres.pool import Pool, connection
 
 @dataclass(frozen=True, slots=True)
 class RelayStanding:
-    """How far the log is in Kafka. `lag_s` is the age of the oldest event that is not there yet."""
+    """The relay's progress. `lag_s` is the age of the oldest event that is not in Kafka yet."""
 
     position: int
     lag_events: int
@@ -17,7 +17,7 @@ class RelayStanding:
 
 
 async def relay_standing(pool: Pool) -> RelayStanding:
-    """Return how far the relay is, whichever process leads. Raises Unavailable."""
+    """Return the relay's progress, whichever process leads. Raises Unavailable."""
     async with connection(pool) as conn:
         cursor = await conn.execute(
             """

@@ -1,4 +1,4 @@
-"""The leader's outbox behind a thread of its own, with the relay's session kept alive while it works."""
+"""Runs the leader's outbox in a thread of its own, and keeps the relay's session alive meanwhile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from adapters.kafka.relay_session import RelaySession
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What sends for the leader of this session."""
+    """The outbox of this session's leader, behind its thread."""
 
     session: RelaySession
     outbox: Outbox
@@ -38,14 +38,14 @@ class Sending:
 
 @asynccontextmanager
 async def open_sending(bootstrap: str, layout: Layout, session: RelaySession) -> AsyncGenerator[Sending]:
-    """Give a connected outbox for the block, and close it. Raises Unavailable."""
+    """Yield a connected outbox for the block, and close it. Raises Unavailable."""
     with ThreadPoolExecutor(1, "relay") as thread:
         opening = thread.submit(open_outbox, bootstrap, layout)
         try:
             await session.waiting_for(asyncio.wrap_future(opening))
             yield Sending(session, opening.result(), thread)
         finally:
-            # Also one that was still opening as the session ended: nobody else would close it.
+            # Closes an outbox that was still opening when the session ended, too, because nobody else would.
             await asyncio.shield(asyncio.wrap_future(thread.submit(_close, opening)))
 
 

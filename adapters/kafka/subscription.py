@@ -1,4 +1,6 @@
-"""One reader of a group on Kafka: its member behind a thread of its own, its group's standing in Postgres."""
+"""One reader of a group on Kafka: its member runs in a thread of its own, its group's state is in
+Postgres.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +31,13 @@ _T = TypeVar("_T")
 
 _AGAIN_S = (0.1, 5.0)
 LOOK_S = 1.0
-"""How often a member sees whether its group is still its own, besides at each commit."""
+"""The interval at which a member checks that its group is still current, besides at each commit."""
 
 
 class KafkaSubscription:
-    """See domain.log.Subscription. While Kafka is away it waits and then goes on; it never skips."""
+    """See domain.log.Subscription. It waits while Kafka is unreachable, then continues; it never skips
+    events.
+    """
 
     def __init__(
         self,
@@ -63,14 +67,15 @@ class KafkaSubscription:
         self._checked_at = time.monotonic()
 
     async def __aiter__(self) -> AsyncIterator[Batch]:
-        """See domain.log.Subscription. Raises NotFound when the group lost its place: start it anew."""
+        """See domain.log.Subscription. Raises NotFound when the group lost its position: start it again."""
         while True:
             await self._look_around()
             try:
                 records = await self._poll()
             except PlaceLost as lost:
                 await self._forget_group()
-                raise NotFound(f"the consumer group {self._group} lost its place in Kafka: {lost}") from lost
+                reason = f"the consumer group {self._group} lost its position in Kafka: {lost}"
+                raise NotFound(reason) from lost
             except Unavailable as away:
                 await self._begin_again(away)
                 continue
@@ -87,9 +92,9 @@ class KafkaSubscription:
         return {shard: position for shard, position in self._reached.items() if shard in ours}
 
     async def commit(self, batch: Batch | None = None) -> None:
-        """See domain.log.Subscription. Waits while Kafka or Postgres is away.
+        """See domain.log.Subscription. Waits while Kafka or Postgres is unreachable.
 
-        Raises NotFound when the group was started anew or lost its place meanwhile: subscribe again.
+        Raises NotFound when the group was restarted or lost its position meanwhile: subscribe again.
         """
         offsets = None
         if batch is not None:
@@ -107,7 +112,7 @@ class KafkaSubscription:
                 return
 
     async def close(self) -> None:
-        """Leave the group and end the thread; not quicker than a poll ends."""
+        """Leave the group and end the thread, at the earliest when the current poll ends."""
         if self._polling is not None:
             self._polling.add_done_callback(_ignore)
         closing = asyncio.ensure_future(asyncio.to_thread(self._close))
@@ -127,7 +132,7 @@ class KafkaSubscription:
             self._member = None
 
     async def _poll(self) -> Mapping[TopicPartition, list[Any]]:
-        # A poll whose caller was cancelled goes on in the thread, and what it brings must not be lost.
+        # After a cancellation the poll continues in the thread, and its records must not be lost.
         if self._polling is None:
             self._polling = self._in_thread(self._poll_in_thread)
         try:
@@ -147,7 +152,7 @@ class KafkaSubscription:
         return asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def _batch(self, records: Mapping[TopicPartition, list[Any]]) -> Batch | None:
-        """Return the events of our categories; None when even the markers tell nothing new."""
+        """Return the events of the subscribed categories; None if not even the markers report progress."""
         events: list[Recorded] = []
         reached: dict[str, int] = {}
         offsets: dict[str, int] = {}
@@ -161,7 +166,7 @@ class KafkaSubscription:
                     events.append(recorded_of(record.key, record.value, record.headers))
                     size += len(record.value)
                 position = position_of(record.headers)
-                # After a repetition positions go back; what was shown stays shown.
+                # Positions of repeated records are lower; `reached` never goes back.
                 if position > self._reached.get(shard, 0):
                     self._reached[shard] = reached[shard] = position
         return Batch(tuple(events), reached, offsets, size) if events or reached else None
@@ -174,7 +179,8 @@ class KafkaSubscription:
         await asyncio.sleep(wait_s)
 
     def _tell_silence(self) -> None:
-        # While a connected Kafka is silent a poll finds nothing and does not fail: the group's answers tell.
+        # While a connected Kafka is silent a poll returns nothing and does not fail, so the heartbeats are
+        # checked.
         silent_s = self._member.silent_s() if self._member else None
         if silent_s is None:
             return
@@ -195,7 +201,9 @@ class KafkaSubscription:
             log.info("kafka_log.goes_on", group=self._group, waited_s=waited_s)
 
     async def _look_around(self) -> None:
-        """See from time to time whether the group is still ours: who is shown nothing commits nothing."""
+        """Check from time to time that the group is still current, for a reader that gets no batches to
+        commit.
+        """
         if time.monotonic() - self._checked_at > LOOK_S:
             self._checked_at = time.monotonic()
             with suppress(Unavailable):
@@ -208,9 +216,7 @@ class KafkaSubscription:
                 [self._group, self._incarnation],
             )
             if await cursor.fetchone() is None:
-                raise NotFound(
-                    f"the consumer group {self._group} was started anew or is gone: subscribe again"
-                )
+                raise NotFound(f"the consumer group {self._group} was restarted or is gone: subscribe again")
 
     async def _forget_group(self) -> None:
         async with connection(self._pool) as conn:
@@ -222,7 +228,7 @@ class KafkaSubscription:
 
 
 def _ignore(poll: asyncio.Future[Any]) -> None:
-    """What the last poll brought, or failed with, comes again to whoever subscribes next."""
+    """Ignore the last poll's records or error: the next subscriber gets them again."""
     if not poll.cancelled():
         poll.exception()
 

@@ -1,6 +1,7 @@
-"""Creates the topics, as part of `beatledger migrate`, and notes them in Postgres.
+"""Creates the topics, as part of `beatledger migrate`, and records them in Postgres.
 
-The number of a topic's partitions is for ever: with another one, keys would move and their order be lost.
+The number of a topic's partitions is fixed: with another number keys would move and their order would be
+lost.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from adapters.kafka.layout import SUBJECTS, Layout, Topic
 from adapters.postgres.cannot_start import CannotStart
 
 RETENTION = timedelta(days=7)
-"""How long Kafka keeps events. It is no archive: whoever was away longer catches up from the event store."""
+"""Kafka keeps events for this long. It is no archive: readers that were away longer use the event store."""
 
 
 class TopicsRefused(CannotStart):
-    """The topics that are there are not ones this installation could use."""
+    """The existing topics are not ones that this installation can use."""
 
 
 def create_topics(
@@ -35,20 +36,20 @@ def create_topics(
     partitions: int,
     replication: int,
 ) -> tuple[str, ...]:
-    """Create the topics that are missing, and note the layout of all in Postgres.
+    """Create the missing topics, and record the layout of all in Postgres.
 
-    Returns the names of those created now. After the migrations, as the owner role; blocks.
+    Returns the names of the topics it created. Run it after the migrations, as the owner role; blocks.
     Raises TopicsRefused, Unavailable (no Kafka), psycopg.Error.
     """
     wanted = {subject: f"{namespace}.{subject}" for subject in sorted(set(SUBJECTS.values()))}
     with administering(bootstrap) as admin, psycopg.connect(owner_conninfo) as connection:
-        # One migration at a time, by the lock of the table it writes.
+        # The table's lock serialises migrations.
         connection.execute("LOCK TABLE kafka_topics IN EXCLUSIVE MODE")
         noted = _noted(connection)
         if (most := max((topic.partitions for topic in noted.values()), default=0)) > partitions:
             raise TopicsRefused(
                 f"this installation has {most} partitions a topic, not {partitions}: with fewer, its views "
-                "would wait for ever for those that went"
+                "would wait for ever for the removed ones"
             )
         _refuse_foreign(admin, wanted, noted, partitions)
         there = _described(admin, wanted.values())
@@ -74,8 +75,8 @@ def _create(admin: Any, topics: Mapping[str, Mapping[str, Any]]) -> None:
         admin.create_topics(topics, wait_for_metadata=True)
     except InvalidReplicationFactorError as error:
         raise TopicsRefused(
-            "this Kafka has fewer brokers than copies are wanted of each topic: "
-            "set BEATLEDGER_KAFKA_REPLICAS, to 1 on a single broker"
+            "this Kafka has fewer brokers than the number of replicas of each topic: "
+            "set BEATLEDGER_KAFKA_REPLICAS (1 on a single broker)"
         ) from error
 
 
@@ -87,11 +88,11 @@ def check_topics(admin: Any, layout: Layout) -> None:
         if topic.cluster_id != cluster_id:
             raise TopicsRefused(
                 f"this Kafka is cluster {cluster_id}, the topics are in {topic.cluster_id}: "
-                "run `beatledger migrate` if Kafka was set up anew, else correct its address"
+                "run `beatledger migrate` if this Kafka is new, else correct its address"
             )
         if there.get(topic.name, (None, 0)) != (topic.topic_id, topic.partitions):
             raise TopicsRefused(
-                f"the topic {topic.name} is missing or another one than before: run `beatledger migrate`"
+                f"the topic {topic.name} is missing or was replaced: run `beatledger migrate`"
             )
 
 
@@ -123,7 +124,7 @@ def _refuse_foreign(
 
 
 def _described(admin: Any, names: Any) -> dict[str, tuple[UUID, int]]:
-    """Return id and number of partitions of those topics that are there."""
+    """Return id and number of partitions of the topics that exist."""
     return {
         topic["name"]: (UUID(str(topic["topic_id"])), len(topic["partitions"]))
         for topic in admin.describe_topics(list(names))

@@ -175,7 +175,7 @@ async def test_a_place_that_is_gone_is_an_error_and_never_a_jump(database: Acces
         beyond = {shard: offset + 1000 for shard, offset in ends.items()}
         for places in (beyond, dict(list(ends.items())[:1])):
             await ledger.log.start_group("reader", places)
-            with pytest.raises(NotFound, match="lost its place"):
+            with pytest.raises(NotFound, match="lost its position"):
                 async with asyncio.timeout(20):
                     await _follow(ledger.log, [])
             assert not await ledger.log.group_exists("reader")
