@@ -1,4 +1,4 @@
-"""Which roles a beatledger database has, and the connection strings they are reached by."""
+"""The roles of a beatledger database, and a connection string for each."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ DATABASE = "beatledger"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """libpq connection strings to one database, a role each.
+    """libpq connection strings to one database, one for each role.
 
-    `serving` is what a running process uses; `owner` migrates; `superuser` makes roles and databases.
+    Serving processes use `serving`; migrations use `owner`; `superuser` creates roles and databases.
     They hold passwords, so a repr shows none of them.
     """
 
@@ -29,7 +29,7 @@ class Access:
 
 
 def access_through(socket_folder: Path, folder: DataFolder, database: str) -> Access:
-    """Return the connection strings to a database of the server whose socket lies in `socket_folder`."""
+    """Return the connection strings to a database of the server whose socket is in `socket_folder`."""
 
     def to(role: str, secret: str) -> str:
         return make_conninfo(

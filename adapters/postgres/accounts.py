@@ -1,4 +1,4 @@
-"""People's names by account id, the only place where they stand. Implements api.security.guard.Accounts."""
+"""People's names by account id; no other table has them. Implements api.security.guard.Accounts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from adapters.postgres.pool import Pool, connection
 
 
 class PostgresAccounts:
-    """The accounts table. Every method raises Unavailable when Postgres is away."""
+    """The accounts table. Every method raises Unavailable if Postgres is unreachable."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def remember(self, account_id: UUID, name: str) -> None:
-        """Note the name of an account seen for the first time; a known or erased one stays as it is."""
+        """Store the name of an account seen for the first time; a known or erased one stays as it is."""
         async with connection(self._pool) as link:
             await link.execute(
                 "INSERT INTO accounts (account_id, name) VALUES (%s, %s) ON CONFLICT DO NOTHING",
@@ -32,7 +32,7 @@ class PostgresAccounts:
             return dict(await cursor.fetchall())
 
     async def erase(self, account_id: UUID) -> None:
-        """Forget a name for good; a token of that account does not bring it back."""
+        """Erase a name permanently; a token of that account does not restore it."""
         async with connection(self._pool) as link:
             await link.execute(
                 "INSERT INTO accounts (account_id, name, erased_at) VALUES (%s, NULL, now())"

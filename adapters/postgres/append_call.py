@@ -20,7 +20,7 @@ from adapters.postgres.batch_format import PackedAppend, pack_array
 from adapters.postgres.pool import hang_up
 
 _CALL = "SELECT base, at, refused::text FROM public.append_events(%b, %b, %b, %b)"
-# What we call durable must be so, whatever the defaults of a role or a database say.
+# Durability must not depend on the defaults of a role or a database.
 _SESSION = """
     SELECT set_config('lock_timeout', %s, false), set_config('timezone', 'UTC', false),
         CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
@@ -32,11 +32,11 @@ _TYPES = """
 """
 CONNECT_TIMEOUT_S = 3
 _LOCK_TIMEOUT_MS = 5000
-"""Somebody holding the append lock by hand must look like an outage, not like a wait for ever."""
+"""A lock held by hand must end in an error like an outage, not in an endless wait."""
 
 
 class _Packed:
-    """A parameter that is in binary form already; the server knows its type from the function's."""
+    """A parameter that is already in binary form; the server knows its type from the function's signature."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -51,7 +51,7 @@ class _PackedDumper(Dumper):
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """What became of a batch: its written events stand at base + 1, base + 2 … in the order sent."""
+    """The result of a batch: its written events have the positions base + 1, base + 2 … in the order sent."""
 
     base: int
     recorded_at: datetime
@@ -59,10 +59,13 @@ class Flushed:
 
 
 class AppendCall:
-    """A connection of the serving role, opened at need and thrown away after whatever leaves it in doubt."""
+    """A connection of the serving role, opened on demand and closed after every error that leaves its state
+    unknown.
+    """
 
     def __init__(self, conninfo: str) -> None:
-        # A server that vanished from the network, in seconds instead of the kernel's quarter of an hour.
+        # Detects a server that vanished from the network within seconds; the kernel's default is a quarter
+        # of an hour.
         self._conninfo = make_conninfo(
             conninfo,
             connect_timeout=CONNECT_TIMEOUT_S,
@@ -76,7 +79,7 @@ class AppendCall:
         self._types = (0, 0, 0)
 
     def send(self, batch: Sequence[PackedAppend], resent: bool) -> Flushed:
-        """Append a batch. Raises psycopg.Error; `in_doubt` tells whether it says anything about the batch."""
+        """Append a batch. Raises psycopg.Error; `in_doubt` says whether the error concerns the batch."""
         try:
             connection = self._connection or self._connect()
             event, check, key = self._types
@@ -101,7 +104,9 @@ class AppendCall:
         return Flushed(base, at, msgspec.json.decode(refused) if refused else [])
 
     def hang_up(self) -> None:
-        """End whatever `send` waits for, from another thread: it raises OperationalError at once."""
+        """End the statement that `send` waits for, from another thread: `send` raises OperationalError at
+        once.
+        """
         if (connection := self._connection) is not None:
             hang_up(connection)
 
@@ -128,11 +133,12 @@ class AppendCall:
 
 
 def in_doubt(error: psycopg.Error) -> bool:
-    """Say whether the error is the database's state, not the batch's: it may be sent again as it is.
+    """Return True if the error concerns the database's state, not the batch: the batch may be sent again
+    unchanged.
 
     Connection lost, shutting down, disk full, out of memory, lock timeout, deadlock, read-only standby.
     """
-    if isinstance(error, psycopg.errors.ProgramLimitExceeded):  # an actor too long for its index
+    if isinstance(error, psycopg.errors.ProgramLimitExceeded):  # a text too long for its index
         return False
     return isinstance(
         error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.errors.ReadOnlySqlTransaction

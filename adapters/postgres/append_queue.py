@@ -1,7 +1,8 @@
-"""Group commit: many writers, one queue, one thread that sends whatever has gathered as one transaction.
+"""Group commit: many writers, one queue, and one thread that sends the queued appends as one transaction.
 
-The library takes a table lock over a round trip and an fsync for each append, so its writers wait in line for
-the disk. Here one fsync serves everybody who came while the last one ran; docs/adr/0003-group-commit.md has
+The library holds a table lock over a round trip and an fsync for each append, so its writers queue for
+the disk. Here one fsync serves all appends that arrived during the last one; docs/adr/0003-group-commit.md
+has
 the numbers.
 """
 
@@ -29,7 +30,9 @@ CAPACITY_BYTES = 64_000_000
 MAX_BATCH = 1_000
 MAX_BATCH_BYTES = 4_000_000
 STUCK_S = 10.0
-"""After so long without a word from the database its connection is given up, the batch sent over another."""
+"""After this time without an answer from the database the connection is closed and the batch sent on
+another.
+"""
 _PAUSES_S = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -50,7 +53,7 @@ class AppendQueue:
         self._closing = False
         self._given_up = threading.Event()
         self._thread: threading.Thread | None = None
-        # Of the flusher, kept here so that its successor goes on where it died.
+        # The flusher's batch, kept here so that its successor can continue after it died.
         self._in_flight: list[Pending] = []
         self._resent = False
         self._part = MAX_BATCH
@@ -61,7 +64,7 @@ class AppendQueue:
         return next(self._tickets)
 
     def put(self, pending: Pending) -> None:
-        """Queue an append, to be settled with its outcome. Raises Busy or, when closed, Unavailable."""
+        """Queue an append; it is settled with its outcome later. Raises Busy or, when closed, Unavailable."""
         with self._lock:
             if self._closing:
                 raise Unavailable("the event store is shutting down: nothing was written")
@@ -73,7 +76,7 @@ class AppendQueue:
             self._wake.notify()
 
     def unstick(self) -> None:
-        """Replace a dead flusher or a silent connection; called by those whose deadline ran out."""
+        """Replace a dead flusher or a silent connection; callers whose deadline ran out call this."""
         with self._lock:
             if not self._closing:
                 self._ensure_flusher()
@@ -82,7 +85,7 @@ class AppendQueue:
             self._call.hang_up()
 
     def close(self, patience_s: float = 5.0) -> None:
-        """Write what is queued, as far as `patience_s` allows, and answer everybody. Safe to call twice."""
+        """Write the queued appends within `patience_s`, and answer every caller. Safe to call twice."""
         with self._lock:
             self._closing = True
             self._wake.notify()
@@ -99,7 +102,7 @@ class AppendQueue:
     def _ensure_flusher(self) -> None:
         if self._thread is not None and self._thread.is_alive():
             return
-        # What a predecessor had in flight may be written.
+        # A predecessor may have written the batch that it had in flight.
         self._resent = self._thread is not None
         self._thread = threading.Thread(target=self._supervise, name="flusher", daemon=True)
         self._thread.start()
@@ -110,7 +113,8 @@ class AppendQueue:
                 self._run()
                 break
             except BaseException:
-                # Whatever it was, the callers of this batch and all to come must not wait for a dead thread.
+                # Every error is caught, because the callers of this batch and later ones must not wait for
+                # a dead thread.
                 log.exception("flusher.died")
                 self._resent = True
                 self._given_up.wait(0.05)
@@ -121,7 +125,7 @@ class AppendQueue:
             self._flush()
 
     def _take_batch(self) -> bool:
-        """Move the next batch from the queue to `_in_flight`; wait for one. False: closed and empty."""
+        """Wait for the next batch and move it from the queue to `_in_flight`. False: closed and empty."""
         with self._lock:
             while not self._in_flight:
                 while not self._waiting:
@@ -134,7 +138,9 @@ class AppendQueue:
         return True
 
     def _choose(self) -> list[Pending]:
-        """Take appends that don't depend on one another, in order; whoever must wait keeps its place."""
+        """Take appends that don't depend on one another, in order; the others keep their order in the
+        queue.
+        """
         chosen: list[Pending] = []
         passed: list[Pending] = []
         written: set[UUID] = set()
@@ -158,7 +164,8 @@ class AppendQueue:
                 size += append.size
             else:
                 passed.append(pending)
-            # Also of those passed over: a later append to the same stream must not overtake an earlier one.
+            # Includes the streams of the appends passed over: a later append to the same stream must not
+            # overtake them.
             written |= append.writes
             named |= append.names
         self._waiting.extendleft(reversed(passed))
@@ -166,7 +173,7 @@ class AppendQueue:
         return chosen
 
     def _flush(self) -> None:
-        """Send all that is in flight, again and again while the database is away, and answer."""
+        """Send the batch in flight, repeatedly while the database is unreachable, and answer its callers."""
         failures = 0
         while part := self._next_part():
             batch = [pending.append for pending in part]
@@ -178,7 +185,7 @@ class AppendQueue:
                     failures += 1
                     self._wait_for_database(failures, error)
                 elif len(part) > 1:
-                    # Somebody's append can't be stored: one by one, only that one fails.
+                    # One append of the batch can't be stored: sent one by one, only that one fails.
                     self._part = 1
                 else:
                     self._settle(part, [culprit(error)])

@@ -1,8 +1,8 @@
-"""Appends in Postgres' binary form, packed when they are queued, so that sending a batch is joining bytes.
+"""Appends in Postgres' binary form, packed when they are queued, so that sending a batch only joins bytes.
 
-The composite types are those of migrations/0001_event_store.sql. The binary form of a row is its field count,
-then for each field type, length (-1: null) and bytes; that of an array a header, then each element's length
-and bytes (`record_recv` and `array_recv` of Postgres). docs/adr/0003-group-commit.md compares the other ways.
+The composite types are those of migrations/0001_event_store.sql. A row in binary form is its field count,
+then type, length (-1: null) and bytes of each field; an array is a header, then length and bytes of each
+element (`record_recv` and `array_recv` of Postgres). docs/adr/0003-group-commit.md compares the alternatives.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _UNTOLD = _NULL_TEXT * 2 + _NULL_UUID * 3 + _NULL_TEXT * 2
 
 @dataclass(frozen=True, slots=True)
 class PackedAppend:
-    """One append as it goes on the wire: elements of three arrays, and what its answer needs besides.
+    """One append as it is sent: elements of three arrays, and the data for its answer.
 
-    `writes` are the streams it changes and its command id, `names` the streams it only asserts: two appends
-    share a batch unless one writes what the other writes or names. `revision` is what its answer will say.
+    `writes` are the streams it changes and its command id, `names` the streams it only asserts. Two appends
+    share a batch unless one writes a stream that the other writes or names. `revision` is that of the answer.
     """
 
     ticket: int
@@ -57,7 +57,7 @@ class PackedAppend:
 
     @property
     def size(self) -> int:
-        """Bytes on the wire."""
+        """The append's size on the wire, in bytes."""
         return len(self.events) + len(self.checks) + len(self.key)
 
 
@@ -68,7 +68,7 @@ def pack_append(
     command_key: CommandKey | None = None,
     not_after: datetime | None = None,
 ) -> PackedAppend:
-    """Pack an append of our own doors. Raises UnicodeEncodeError for a text with half a surrogate pair."""
+    """Pack an append of the event store. Raises UnicodeEncodeError for a text with half a surrogate pair."""
     written = [slice_ for slice_ in slices if slice_.events]
     answering = written[0] if written else slices[0]
     revision = answering.expected + len(answering.events)
@@ -78,7 +78,7 @@ def pack_append(
     key = b""
     if command_key is not None:
         writes.add(command_key.command_id)
-        # Without events the answer names the stream's present event, so that it is told of its own shard.
+        # Without events the answer names the stream's last event, from which the caller gets the shard.
         key = _key(ticket, command_key, written[-1] if written else answering, revision)
     return PackedAppend(
         ticket=ticket,
@@ -96,7 +96,7 @@ def pack_append(
 
 
 def pack_unchecked(ticket: int, events: Sequence[tuple[UUID, int, NewEvent]]) -> PackedAppend:
-    """Pack events with given (stream, revision), which must only be unique: the library's insert_events."""
+    """Pack events with given (stream, revision), which only must be unique: the library's insert_events."""
     checks = list(_unchecked_runs(ticket, events))
     return PackedAppend(
         ticket=ticket,
@@ -145,7 +145,7 @@ def _slice_check(ticket: int, slice_: Slice, limit: bytes) -> bytes:
 
 
 def _unchecked_runs(ticket: int, events: Sequence[tuple[UUID, int, NewEvent]]) -> Iterator[bytes]:
-    """Yield a check for each run of events that follow one another in one stream."""
+    """Yield a check for each run of consecutive events in one stream."""
     first = 0
     for index in range(1, len(events) + 1):
         stream, revision, event = events[first]

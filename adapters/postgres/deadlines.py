@@ -1,6 +1,6 @@
 """Durable timers of process managers in Postgres. Implements commands.process_ports.Deadlines.
 
-Only the database's clock is read: it sets them, and it says when they have passed.
+Only the database's clock is used, both to set deadlines and to find those that have passed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from commands.following import Due, SetDeadline
 from domain.recorded import Recorded
 
 LEASE_S = 60.0
-"""How long a claimed deadline is nobody else's: a runner that died costs it this long."""
+"""The time for which a claimed deadline belongs to one runner; a runner that died delays it by this."""
 
 
 class PostgresDeadlines:
@@ -27,7 +27,7 @@ class PostgresDeadlines:
         self, manager: str, key: str, cause: Recorded | Due, deadlines: Sequence[SetDeadline]
     ) -> None:
         """See Deadlines."""
-        # The least of both: a delay from an event that lies ahead of the clock counts from now.
+        # The least of both, so that a delay from an event ahead of the clock counts from now.
         await self._fetch(
             """
             INSERT INTO process_deadlines AS d
@@ -115,7 +115,7 @@ class PostgresDeadlines:
             return await (await conn.execute(statement, values)).fetchall()
 
 
-# Not one that a later cause has set anew.
+# Leaves a deadline that a later cause has set again.
 _FINISH: LiteralString = """
     DELETE FROM process_deadlines
     WHERE manager = %(manager)s AND key = %(key)s AND kind = %(kind)s

@@ -1,6 +1,6 @@
-"""How a document's fields are written in SQL, the same in indexes and in queries, or no index would be used.
+"""The SQL of document fields. Indexes and queries must write them alike, or no index is used.
 
-What lacks a field compares as lowest: the empty text, or minus infinity. So no comparison meets a null, and
+A missing field compares as lowest: as the empty text, or minus infinity. So no comparison meets a null, and
 one index serves both directions and the row comparisons of keyset pagination.
 """
 
@@ -17,7 +17,7 @@ LOWEST_NUMBER = float("-inf")
 
 
 def expression(field: str, kind: Kind) -> sql.Composable:
-    """Return the SQL of a document's field, as what it is compared by."""
+    """Return the SQL of a document's field in the form that comparisons use."""
     if kind == "text":
         return sql.SQL("""(coalesce(body ->> {}, '') COLLATE "C")""").format(sql.Literal(field))
     if kind == "number":
@@ -36,7 +36,7 @@ def index_names(views: Iterable[View]) -> set[str]:
 
 
 def _name(view: View, fields: tuple[str, ...]) -> str:
-    # By what is indexed: a field that changes its kind gets a new index, and no name is over 63 bytes.
+    # Named by content: a field that changes its kind gets a new index, and no name exceeds 63 bytes.
     digest = sha256(repr([(field, view.fields[field]) for field in fields]).encode()).hexdigest()[:8]
     return f"documents_{view.name[:40]}_{digest}"
 

@@ -22,7 +22,7 @@ from projections.documents import (
 )
 
 _LOWEST_GIVEN = -1.7976931348623157e308
-"""The lowest number there is: above what stands for a number that isn't there."""
+"""The lowest finite number: it is above minus infinity, which stands for a missing number."""
 
 
 def find_statement(
@@ -61,7 +61,7 @@ def _key(sort: Sort, after: Place) -> sql.Composable:
 
 
 def _conditions(generation: Generation, where: Sequence[Condition]) -> list[sql.Composable]:
-    # The view as a literal: a parameter would keep the planner from its partial indexes.
+    # The view is a literal, because a parameter would keep the planner from the partial indexes.
     conditions: list[sql.Composable] = [
         sql.SQL("view = {} AND listed").format(sql.Literal(generation.view)),
         sql.SQL("generation = {}").format(sql.Literal(generation.number)),

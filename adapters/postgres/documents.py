@@ -1,6 +1,6 @@
 """The document store on Postgres: JSONB in one table, a bulk write in one call.
 
-Reads are planned anew each time: a plan kept from when the table was small would scan all of it later.
+Every read is planned anew, because a plan kept from when the table was small would scan all of it later.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ class PostgresDocuments(PostgresGenerations):
             generation.view,
             generation.number,
             _json(map(_as_row, changes)),
-            # By id: two of the same in a batch would be the same row written twice, which is an error.
+            # Sorted by id. Two documents with the same id in a batch would write one row twice, which is an
+            # error.
             _json({"id": id, "body": body} for id, body in dict(entries).items()),
             msgspec.json.encode(watermarks or {}).decode(),
         ]
@@ -70,7 +71,7 @@ class PostgresDocuments(PostgresGenerations):
             try:
                 cursor = await conn.execute(_WRITE, parameters, prepare=True)
             except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
-                raise Unwritable(f"Postgres can't hold this: {error}") from error
+                raise Unwritable(f"Postgres can't store this: {error}") from error
             (row,) = await cursor.fetchall()
         alive, lost = row
         if not alive:
@@ -124,7 +125,7 @@ class PostgresDocuments(PostgresGenerations):
         return [_stored(row) for row in rows]
 
     async def ensure_indexes(self, views: Sequence[View]) -> None:
-        """Check that migrate made the indexes: no serving process may. Raises Unavailable."""
+        """Check that migrate made the indexes, since serving processes may not. Raises Unavailable."""
         query = "SELECT indexname::text FROM pg_indexes WHERE tablename = 'documents'"
         rows = await self._fetch(query, None)
         if missing := sorted(index_names(views) - {name for (name,) in rows}):
@@ -145,8 +146,9 @@ class PostgresDocuments(PostgresGenerations):
             return await (await conn.execute(statement, parameters, prepare=False)).fetchall()
 
 
-# It waits for the disk: without, a Postgres that was killed came back without writes that its projector had
-# gone on from, and their streams parked at the gap.
+# This write waits for the disk. Without that, a killed Postgres came back without writes on which its
+# projector had
+# built further, and their streams parked at the gap.
 _WRITE = "SELECT alive, lost FROM write_documents(%s, %s, %s::jsonb, %s::jsonb, %s::jsonb)"
 
 

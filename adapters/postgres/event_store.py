@@ -1,4 +1,4 @@
-"""The event store: appends through the queue, history from the table. Implements domain.log.EventStore."""
+"""The event store: appends through the queue, reads from the table. Implements domain.log.EventStore."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from domain.log import (
 )
 
 DEADLINE_S = 5.0
-"""When a caller is told Unavailable, whatever has become of the flusher and the database."""
+"""The time after which a caller gets Unavailable, whatever the state of the flusher and the database."""
 
 
 class PostgresEventStore:
-    """One process's door to the log. `deadline_s` is the longest an append takes to answer."""
+    """The log's access for one process. `deadline_s` is the longest time until an append answers."""
 
     def __init__(self, queue: AppendQueue, pool: Pool, deadline_s: float = DEADLINE_S) -> None:
         self._queue = queue
@@ -46,7 +46,9 @@ class PostgresEventStore:
         command_key: CommandKey | None = None,
         not_after: datetime | None = None,
     ) -> Appended:
-        """See domain.log.EventStore; besides, Invalid for what the log can't hold (a NUL in a text)."""
+        """See domain.log.EventStore. Also raises Invalid for content that the log can't store (a NUL in a
+        text).
+        """
         pending = PendingInLoop(self._pack(slices, metadata, command_key, not_after))
         self._queue.put(pending)
         try:
@@ -156,14 +158,14 @@ _MAX_BIGINT = 2**63 - 1
 
 def _check_limits(slices: Sequence[Slice]) -> None:
     if not slices:
-        raise Invalid("no_stream", "an append names at least one stream")
+        raise Invalid("no_stream", "an append must name at least one stream")
     for slice_ in slices:
         for event in slice_.events:
             if len(event.data) > MAX_EVENT_BYTES:
                 raise EventTooLarge(
                     f"the event {event.type} has {len(event.data)} bytes, over the limit of {MAX_EVENT_BYTES}"
                 )
-            # jsonb can hold no NUL: neither the ledger view nor a read model could show it.
+            # jsonb can't hold NUL, so neither the ledger view nor a read model could show it.
             if b"\\u0000" in event.data and _holds_nul(event.data):
                 raise Invalid(
                     "unstorable", f"a text of the event {event.type} holds a NUL character: remove it"
@@ -171,5 +173,5 @@ def _check_limits(slices: Sequence[Slice]) -> None:
 
 
 def _holds_nul(data: bytes) -> bool:
-    # An escaped backslash before u0000 is a text about a NUL.
+    # An escaped backslash before u0000 is a text about NUL, not a NUL.
     return b"\\u0000" in data.replace(b"\\\\", b"")

@@ -1,4 +1,4 @@
-"""Tells the readers in this process that something was written, so that they look before their next poll."""
+"""Notifies the readers in this process of a write, so that they read before their next poll."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from contextlib import contextmanager, suppress
 
 
 class FlushBell:
-    """Rung by the flusher's thread, heard in any event loop. Hearing nothing proves nothing: keep polling."""
+    """Rung by the flusher's thread; any event loop can listen. A missing ring proves nothing: keep
+    polling.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -25,7 +27,7 @@ class FlushBell:
 
     @contextmanager
     def listen(self) -> Generator[asyncio.Event]:
-        """Give an event that is set at each ring; the listener clears it before it looks at the log."""
+        """Yield an event that is set at each ring; the listener clears it before it reads the log."""
         ear = asyncio.Event()
         with self._lock:
             self._ears[ear] = asyncio.get_running_loop()

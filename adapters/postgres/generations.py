@@ -1,4 +1,4 @@
-"""Which generations of a view there are, and which one serves: the part of the store that switches."""
+"""The generations of a view, and which of them serves."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from adapters.postgres.pool import Pool, connection
 from projections.documents import Generation, Standing
 
 _CHUNK = 5_000
-"""Documents deleted by one statement: a bounded piece of work, well within a connection's deadline."""
+"""Documents deleted by one statement: a bounded amount of work, well within a connection's deadline."""
 
 
 class PostgresGenerations:
-    """Generations and watermarks, as projections.documents.DocumentStore has them."""
+    """Generations and watermarks, as defined by projections.documents.DocumentStore."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -123,7 +123,9 @@ class PostgresGenerations:
                 pass
 
     async def _drop_some(self, view: str, number: int) -> bool:
-        """Delete a chunk of documents, with the last one the generation too; say whether more are left."""
+        """Delete a chunk of documents, with the last chunk the generation too; return True if more are
+        left.
+        """
         async with connection(self._pool) as conn:
             cursor = await conn.execute(
                 """

@@ -1,4 +1,4 @@
-"""What people see of the queue: each job's place, and an honest guess of when its result will be there."""
+"""Views of the queue for people: the position of each job, and an estimate of when its result is ready."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ async def read(
     statuses: tuple[JobStatus, ...] = (),
     limit: int,
 ) -> list[JobView]:
-    """Return the jobs that match all that is given: running, then waiting in order, then the latest finished.
+    """Return the jobs that match all given filters: running, then waiting in order, then the latest finished.
 
-    An estimate takes the pace of the last twenty results (time of work per time of audio) and shares the
-    audio still ahead among as many as run now. It is null before the first result, and when the first in
-    line has waited for ten seconds while nothing runs: then nobody is there to be estimated.
+    An estimate uses the pace of the last twenty results (working time per audio time) and divides the
+    remaining
+    audio among as many workers as run now. It is null before the first result, and also when the first job in
+    the queue has waited for ten seconds while none runs, because then no worker may be there.
     """
     async with connection(pool) as link, link.cursor(row_factory=class_row(JobView)) as cursor:
         await cursor.execute(

@@ -1,6 +1,6 @@
-"""The queue of analyses in Postgres: who may run which job now, and until when.
+"""The queue of analyses in Postgres: which worker may run which job, and until when.
 
-Leases live by the database's clock, so workers on machines whose clocks disagree still agree on who is lost.
+Leases use the database's clock, so workers whose clocks disagree still agree on which worker is lost.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from commands.analysis.ports import (
 from domain.track.state import JobStatus
 
 LEASE_S = 15.0
-"""How long a worker may be silent; a killed one costs its job this long and the first backoff."""
+"""The time for which a worker may be silent. A killed worker delays its job by this and the first backoff."""
 
 
 class PostgresJobQueue:
@@ -35,7 +35,7 @@ class PostgresJobQueue:
         self.lease_s = lease_s
 
     async def enqueue(self, job: QueuedJob) -> None:
-        """Add a job once; a job that is there stays as it is."""
+        """Add a job once; an existing job stays as it is."""
         await self._execute(
             """
             INSERT INTO analysis_jobs (job_id, track_id, number, priority, audio_sha256, preset, bpm_hint,
@@ -49,7 +49,7 @@ class PostgresJobQueue:
         )
 
     async def claim(self, worker: str) -> ClaimedJob | None:
-        """Take the next runnable job (priority, then age), skipping those others hold."""
+        """Take the next runnable job (priority, then age), and skip those that other workers hold."""
         rows = await self._execute(
             """
             UPDATE analysis_jobs SET status = 'running',
@@ -69,8 +69,9 @@ class PostgresJobQueue:
         return _claimed(rows[0]) if rows else None
 
     async def heartbeat(self, claimed: ClaimedJob, stage: str | None, percent: float) -> bool:
-        """Extend the lease and note the progress; False when the job is no longer this worker's."""
-        # A lease that ran out while nobody took the job is still good: after an outage the work goes on.
+        """Extend the lease and store the progress; False if the job no longer belongs to this worker."""
+        # A lease that ran out is still valid while no other worker took the job: after an outage the work
+        # continues.
         rows = await self._execute(
             """
             UPDATE analysis_jobs SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
@@ -83,7 +84,7 @@ class PostgresJobQueue:
         return bool(rows)
 
     async def release(self, claimed: ClaimedJob, started: bool) -> None:
-        """Give a job back for the next worker to take at once; nothing happens to one that is not ours."""
+        """Release a job, so that the next worker takes it at once; a job of another worker is left alone."""
         await self._execute(
             """
             UPDATE analysis_jobs SET status = 'queued',
@@ -95,7 +96,9 @@ class PostgresJobQueue:
         )
 
     async def expire_leases(self) -> None:
-        """End every lease now: for a process that knows it is the first, so that no worker is alive."""
+        """End every lease now. Only for a process that knows it is the first one, so that no worker is
+        alive.
+        """
         await self._execute(
             """
             UPDATE analysis_jobs SET lease_until = clock_timestamp()
@@ -104,14 +107,14 @@ class PostgresJobQueue:
         )
 
     async def expired(self) -> list[ClaimedJob]:
-        """Return running jobs whose lease ran out: their worker is lost."""
+        """Return the running jobs whose lease ran out: their worker is lost."""
         rows = await self._execute(
             "SELECT * FROM analysis_jobs WHERE status = 'running' AND lease_until < clock_timestamp()"
         )
         return [_claimed(row) for row in rows]
 
     async def record(self, standing: JobStanding, instead_of: ClaimedJob | None = None) -> None:
-        """Bring a job to where its stream says it stands, unless its row knows of a later event."""
+        """Set a job to its standing in the stream, unless its row reflects a later event."""
         await self._execute(
             """
             UPDATE analysis_jobs SET revision = %(revision)s, status = %(status)s,
@@ -142,7 +145,9 @@ class PostgresJobQueue:
     async def list(
         self, statuses: tuple[JobStatus, ...] = (), track_id: UUID | None = None, limit: int = 100
     ) -> list[JobView]:
-        """Return jobs, running first, then in the order they will run, then the finished, newest first."""
+        """Return jobs: running ones first, then waiting ones in the order they will run, then finished,
+        newest first.
+        """
         return await job_views.read(self._pool, statuses=statuses, track_id=track_id, limit=limit)
 
     async def _execute(

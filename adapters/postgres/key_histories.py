@@ -15,7 +15,7 @@ _MAX_BIGINT = 2**63 - 1
 
 
 class PostgresKeyHistories:
-    """On the event store itself: its stream of that name by primary key, the others by an index."""
+    """Reads the event store: the stream of that id by primary key, the other streams by an index."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

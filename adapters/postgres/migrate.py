@@ -1,8 +1,9 @@
-"""Brings a database to the schema this code expects: the numbered files in migrations/, each once, in order.
+"""Brings a database to the schema of this code: applies the numbered files in migrations/, each once, in
+order.
 
-Run as the owner role by `beatledger migrate`, by `up` before it serves, and by tests; never by a serving
-process (concurrent start-up DDL failed 15 of 32 times in a trial). A file that was applied never changes:
-write a new one. Each file grants the serving role what it needs, EXECUTE on its functions too.
+`beatledger migrate`, `up` before it serves, and tests run it as the owner role; a serving process never does
+(concurrent DDL at start-up failed 15 of 32 times in a trial). An applied file never changes:
+write a new one. Each file grants the serving role the privileges it needs, including EXECUTE on functions.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
 
 
 class MigrationRefused(CannotStart):
-    """The migrations on disk and those applied to the database do not go together."""
+    """The migrations on disk contradict those applied to the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def migrate(
     """
     migrations = _read(folder)
     with psycopg.connect(owner_conninfo, autocommit=True) as connection:
-        # The session's lock: given back also when this process dies.
+        # A lock of the session, released also when this process dies.
         connection.execute("SELECT pg_advisory_lock(%s)", [_MIGRATE_LOCK])
         applied = _applied(connection)
         _check(migrations, applied)
@@ -64,7 +65,7 @@ def migrate(
 
 
 def known_migrations() -> frozenset[str]:
-    """Return the names of the migrations this code comes with."""
+    """Return the names of the migrations in this code."""
     return frozenset(migration.name for migration in _read(_FOLDER))
 
 
@@ -81,7 +82,7 @@ def _read(folder: Path) -> list[Migration]:
 
 
 def _applied(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    """Return the checksum of each migration applied so far, by name."""
+    """Return the checksum of each applied migration, by name."""
     connection.execute(
         """
         CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -99,7 +100,7 @@ def _check(migrations: list[Migration], applied: dict[str, str]) -> None:
     known = {migration.name: migration.checksum for migration in migrations}
     if unknown := sorted(applied.keys() - known.keys()):
         raise MigrationRefused(
-            f"a newer beatledger migrated this database ({', '.join(unknown)}): use that one"
+            f"a newer beatledger migrated this database ({', '.join(unknown)}): use that version"
         )
     if changed := [name for name, checksum in sorted(applied.items()) if known[name] != checksum]:
         raise MigrationRefused(

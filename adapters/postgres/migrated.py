@@ -1,4 +1,4 @@
-"""Waits for a Postgres that is there and migrated: in the distributed profile anything may start first."""
+"""Waits until Postgres is reachable and migrated, because distributed processes may start in any order."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ log = structlog.get_logger(__name__)
 
 
 async def until_migrated(conninfo: str) -> None:
-    """Return when `beatledger migrate` of this code has done all it does to the database.
+    """Return when `beatledger migrate` of this code has finished its work on the database.
 
-    Each new reason to wait is logged. On a connection of its own: a pool tells that it has none, not why.
+    Each new reason to wait is logged. Uses a connection of its own, because a pool hides the reason of a
+    failure.
     """
     wait_s, told = _POLL_S[0], ""
     while reason := await _reason_to_wait(conninfo):
@@ -50,8 +51,8 @@ async def _lacking(conn: ImpatientConnection) -> str | None:
         applied = set[str]()
     if missing := sorted(known_migrations() - applied):
         return f"run `beatledger migrate`: it lacks {', '.join(missing)}"
-    # Noted by the same command, once Kafka is there: later than the migrations.
+    # The same command records them once Kafka is reachable, after the migrations.
     cursor = await conn.execute("SELECT subject FROM kafka_topics")
     if not await cursor.fetchall():
-        return "run `beatledger migrate`: it knows no topics of Kafka yet"
+        return "run `beatledger migrate`: it has no Kafka topics yet"
     return None

@@ -1,4 +1,4 @@
-"""An append on its way: what its caller waits on, in a thread or in an event loop, for the one answer."""
+"""An append in progress; its caller waits, in a thread or an event loop, for the one answer."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class _Pending:
 
     @property
     def wanted(self) -> bool:
-        """Whether somebody still waits for an outcome: nothing else needs to be sent."""
+        """True while a caller waits for the outcome; other appends need not be sent."""
         return self.outcome is None and not self.abandoned
 
     def answer(self) -> Appended:
-        """Return the outcome or raise it; Unavailable when there is none."""
+        """Return the outcome or raise it; Unavailable if there is none."""
         if self.outcome is None:
             raise no_answer()
         if isinstance(self.outcome, Exception):
@@ -41,8 +41,8 @@ class _Pending:
 class PendingInThread(_Pending):
     """An append whose caller is a thread.
 
-    The threads of a batch wake one another in a chain. Woken all at once they fight for the interpreter's
-    lock: ten context switches an append instead of two (docs/adr/0003-group-commit.md).
+    The threads of a batch wake one another in a chain. If all woke at once they would compete for the
+    interpreter's lock: ten context switches an append instead of two (docs/adr/0003-group-commit.md).
     """
 
     __slots__ = ("_answered", "_next")
@@ -54,25 +54,25 @@ class PendingInThread(_Pending):
         self._answered.acquire()
 
     def wait(self, deadline_s: float) -> Appended:
-        """Return the answer or raise it; Unavailable when there is none by the deadline."""
+        """Return the answer or raise it; Unavailable if there is none by the deadline."""
         woken = False
         try:
             woken = self._answered.acquire(timeout=deadline_s)
         finally:
             if not woken:
-                with _chaining:  # from here on no chain includes us, or we see whom we have to wake
+                with _chaining:  # from here on no chain includes this append, or its successor is known
                     self.abandoned = True
             if self._next is not None:
                 self._next.wake()
         return self.answer()
 
     def wake(self) -> None:
-        """Let the caller go on, who wakes the next."""
+        """Wake the caller, who wakes the next one."""
         self._answered.release()
 
     @staticmethod
     def chain(settled: Sequence[PendingInThread]) -> PendingInThread | None:
-        """Have each wake the one after it; returns the first."""
+        """Make each wake its successor; return the first."""
         first: PendingInThread | None = None
         with _chaining:
             for pending in reversed(settled):
@@ -92,7 +92,7 @@ class PendingInLoop(_Pending):
         self._awake: asyncio.Future[None] = self.loop.create_future()
 
     async def wait(self, deadline_s: float) -> Appended:
-        """Return the answer or raise it; Unavailable when there is none by the deadline."""
+        """Return the answer or raise it; Unavailable if there is none by the deadline."""
         alarm = self.loop.call_later(deadline_s, self.wake)
         try:
             await self._awake
@@ -102,7 +102,7 @@ class PendingInLoop(_Pending):
         return self.answer()
 
     def wake(self) -> None:
-        """Let the caller go on, unless it does already; in its event loop."""
+        """Wake the caller, unless it is awake already; runs in its event loop."""
         if not self._awake.done():
             self._awake.set_result(None)
 
@@ -113,7 +113,9 @@ _chaining = threading.Lock()
 
 
 def settle(settled: Iterable[tuple[Pending, Outcome]]) -> list[Pending]:
-    """Note each outcome, and return whom to wake. Under a lock: a second outcome for a caller is ignored."""
+    """Store each outcome, and return the appends to wake. Under a lock: a caller's second outcome is
+    ignored.
+    """
     first_told: list[Pending] = []
     for pending, outcome in settled:
         if pending.outcome is None:
@@ -123,7 +125,7 @@ def settle(settled: Iterable[tuple[Pending, Outcome]]) -> list[Pending]:
 
 
 def wake(settled: Iterable[Pending]) -> None:
-    """Let the callers go on. Under no lock that they need to come back."""
+    """Wake the callers. Do not hold a lock that they need to continue."""
     threads: list[PendingInThread] = []
     loops: dict[asyncio.AbstractEventLoop, list[PendingInLoop]] = {}
     for pending in settled:
@@ -133,14 +135,15 @@ def wake(settled: Iterable[Pending]) -> None:
             loops.setdefault(pending.loop, []).append(pending)
     for loop, pendings in loops.items():
         with suppress(RuntimeError):  # the loop is closed, and its callers with it
-            # One wake-up for all of them: it is a write to a pipe, and the batch may be a thousand.
+            # One wake-up for all of them, because it writes to a pipe and a batch may have a thousand
+            # appends.
             loop.call_soon_threadsafe(_wake_all, pendings)
     if (first := PendingInThread.chain(threads)) is not None:
         first.wake()
 
 
 def no_answer() -> Unavailable:
-    """Return the answer of an append about which nothing is known."""
+    """Return the answer of an append whose outcome is unknown."""
     return Unavailable("the event store did not answer in time: send it again with the same key")
 
 

@@ -1,7 +1,9 @@
-"""The one way our adapters reach Postgres: pooled connections, with an answer in seconds when it is away.
+"""Pooled connections to Postgres for all adapters, with an answer within seconds when it is unreachable.
 
-Three ways of being away: gone (connections end), not yet back (none can be made) and stopped (connections
-stay open and silent, which no timeout of the server ends). For the last one a deadline on this side hangs up.
+Postgres can be unreachable in three ways: gone (connections end), not started (none can be made) and stopped
+(connections stay open and silent, which no timeout of the server ends). In the last case a deadline on this
+side
+closes the socket.
 """
 
 from __future__ import annotations
@@ -26,15 +28,15 @@ log = structlog.get_logger(__name__)
 CONNECT_S = 2.0
 """The longest wait for a connection, from the pool or from the server."""
 DEADLINE_S = 5.0
-"""The longest use of one connection, unless its user names another."""
+"""The longest use of one connection, unless its user gives another limit."""
 _CANCEL_S = 1.0
 
 
 class ImpatientConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
-    """A connection whose caller can give up: psycopg lets a cancelled task wait 10 s for a silent server."""
+    """A connection that a cancelled caller leaves at once: psycopg waits up to 10 s for a silent server."""
 
     async def cancel_safe(self, *, timeout: float = _CANCEL_S) -> None:  # noqa: ASYNC109 - psycopg's
-        """Cancel the statement that runs, or hang up when the server doesn't listen."""
+        """Cancel the running statement, or close the socket if the server does not answer."""
         try:
             await super().cancel_safe(timeout=min(timeout, _CANCEL_S))
         except psycopg.OperationalError:
@@ -46,9 +48,9 @@ Pool = AsyncConnectionPool[ImpatientConnection]
 
 
 def make_pool(serving_conninfo: str, max_size: int = 10) -> Pool:
-    """Return a pool of autocommit connections; `await pool.open()` returns at once, also without a server.
+    """Return a pool of autocommit connections; `await pool.open()` returns at once, even without a server.
 
-    It says in the log when the server is away, and when it is back: once each.
+    It logs when the server becomes unreachable and when it is back: once each.
     """
     away = False
 
@@ -74,15 +76,17 @@ def make_pool(serving_conninfo: str, max_size: int = 10) -> Pool:
         configure=connected,
         reconnect_failed=failed,
         timeout=CONNECT_S,
-        # Then the next request asks anew: the pool's own waits grow to minutes, and so would the recovery.
+        # The next request then connects itself; the pool's own waits grow to minutes and would delay the
+        # recovery.
         reconnect_timeout=1.0,
     )
 
 
 def patient_only_for_seconds(conninfo: str) -> str:
-    """Return the connection string with a limit for connecting, and a server that ends what we abandoned.
+    """Return the connection string with a limit for connecting; the server ends statements of closed
+    connections.
 
-    Its times are UTC, wherever the server's operator lives.
+    Its times are UTC, whatever the server's time zone is.
     """
     options = str(conninfo_to_dict(conninfo).get("options") or "")
     return make_conninfo(
@@ -94,9 +98,9 @@ def patient_only_for_seconds(conninfo: str) -> str:
 
 @asynccontextmanager
 async def connection(pool: Pool, deadline_s: float = DEADLINE_S) -> AsyncGenerator[ImpatientConnection]:
-    """Borrow a connection that was alive a moment ago, for at most `deadline_s`; raises Unavailable.
+    """Borrow a connection, checked to be alive, for at most `deadline_s`. Raises Unavailable.
 
-    At the deadline the socket is shut: the waiting statement ends with an error whatever the server does.
+    At the deadline the socket is shut, so a waiting statement ends with an error whatever the server does.
     Open transactions with `connection.transaction()`.
     """
     with _no_cancellation_lost(), unavailable():
@@ -111,7 +115,7 @@ async def connection(pool: Pool, deadline_s: float = DEADLINE_S) -> AsyncGenerat
 
 @contextmanager
 def unavailable() -> Generator[None]:
-    """Turn what psycopg raises when the server is away into Unavailable; for sync and async code."""
+    """Turn psycopg's errors of an unreachable server into Unavailable; for sync and async code."""
     try:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
@@ -120,10 +124,11 @@ def unavailable() -> Generator[None]:
 
 @contextmanager
 def _no_cancellation_lost() -> Generator[None]:
-    """Raise the cancellation that came inside and did not come out.
+    """Re-raise a cancellation that was swallowed inside the block.
 
-    Before Python 3.12 asyncio.wait_for(), by which the pool waits, swallows one that comes together with the
-    connection; and the error of a server that dies at that moment takes the place of another.
+    Before Python 3.12 asyncio.wait_for(), which the pool uses, swallows a cancellation that arrives
+    together with the
+    connection; and the error of a server that dies at that moment hides another one.
     """
     task = asyncio.current_task()
     assert task is not None
@@ -139,11 +144,11 @@ def _no_cancellation_lost() -> Generator[None]:
 
 
 def hang_up(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
-    """Shut a connection's socket: whoever waits for an answer gets OperationalError at once.
+    """Shut a connection's socket: a waiting caller gets OperationalError at once.
 
-    Any thread may, also for a connection that another thread waits on.
+    Any thread may call it, also while another thread waits on the connection.
     """
-    with suppress(OSError, psycopg.OperationalError):  # closed already: nobody waits
+    with suppress(OSError, psycopg.OperationalError):  # already closed
         line = socket.socket(fileno=os.dup(connection.fileno()))
         with line:
             line.shutdown(socket.SHUT_RDWR)
@@ -151,14 +156,14 @@ def hang_up(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) 
 
 async def _borrow(pool: Pool) -> ImpatientConnection:
     while _has_died(borrowed := await pool.getconn()):
-        # After a restart of the server the pool is full of these: take the next at once.
+        # After a restart of the server the pool is full of dead connections: take the next one at once.
         await borrowed.close()
         await pool.putconn(borrowed)
     return borrowed
 
 
 def _has_died(connection: psycopg.AsyncConnection[Any]) -> bool:
-    """Say whether the server has hung up: nothing else is there to read on an idle connection."""
+    """Return True if the server has closed the connection: an idle connection has nothing else to read."""
     if connection.closed:
         return True
     poll = select.poll()

@@ -1,4 +1,4 @@
-"""What process managers run on, on Postgres: the same in both profiles."""
+"""The ports of process managers on Postgres, the same in both profiles."""
 
 from __future__ import annotations
 

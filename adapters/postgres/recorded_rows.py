@@ -11,15 +11,15 @@ from psycopg import AsyncConnection
 from domain.log import PAGE_BYTES, Page
 from domain.recorded import Recorded
 
-# In the order of Recorded's fields. Events without a category are those of the library's own Application.
+# In the order of Recorded's fields. Events without a category belong to the library's own Application.
 _FOUND: LiteralString = """
     WITH found AS (
         SELECT notification_id, originator_id, originator_version, category, partition_key, event_id, topic,
             schema_version, state, recorded_at, actor, correlation_id, causation_id, command_id, traceparent
         FROM stored_events WHERE category IS NOT NULL AND
 """
-# The length of a column that is stored out of line is known without reading it. The first row that is too
-# much comes without its state: it says that there is more.
+# The length of a column that is stored out of line is known without reading it. The first row beyond the
+# limit comes without its state: it only shows that there are more.
 _PAGE: LiteralString = """
         LIMIT %s
     ), sized AS (
@@ -44,9 +44,10 @@ async def fetch_recorded(
     *,
     prepare: bool = True,
 ) -> Page:
-    """Return the first page of the events for which a clause (condition and order) over the columns holds.
+    """Return the first page of the events that match a clause (condition and order) over the columns.
 
-    The order must be that of the log. `prepare` keeps one plan for all parameters; not for clauses whose best
+    The order must be that of the log. `prepare` keeps one plan for all parameters; do not use it for
+    clauses whose best
     index depends on them.
     """
     cut = [limit + 1, limit, PAGE_BYTES, PAGE_BYTES]

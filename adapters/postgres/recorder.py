@@ -1,7 +1,8 @@
-"""The eventsourcing library on our log: its Application, Repository and subscribe() work on what is here.
+"""The eventsourcing library on this log: its Application, Repository and subscribe() work on these recorders.
 
-Its recorders make tables and write to them; these leave the first to the migrations, and send events through
-the queue that all others of this process go through. Selecting is the library's.
+The library's recorders create tables and write to them. These leave the tables to the migrations and send
+events
+through the queue that all appends of this process use. Selecting is the library's code.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _EVENTS, _SNAPSHOTS = "stored_events", "stored_snapshots"
 
 
 class LedgerRecorder(PostgresApplicationRecorder):
-    """The library's application recorder over the append queue: its contract, our group commit."""
+    """The library's application recorder over the append queue: the library's contract with group commit."""
 
     def __init__(
         self, datastore: PostgresDatastore, *, events_table_name: str = _EVENTS, queue: AppendQueue
@@ -59,7 +60,7 @@ class LedgerRecorder(PostgresApplicationRecorder):
         _migrate(self.datastore)
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        """Append events with the versions they have; only uniqueness counts. Returns their positions.
+        """Append events with their given versions, which only must be unique. Returns their positions.
 
         Raises the library's IntegrityError, DataError and OperationalError (unknown whether written).
         """
@@ -97,10 +98,11 @@ class LedgerSnapshotRecorder(PostgresAggregateRecorder):
 
 
 class LedgerFactory(PostgresFactory):
-    """What an Application of the library is built from.
+    """The factory for an Application of the library.
 
-    PERSISTENCE_MODULE=adapters.postgres.recorder:LedgerFactory and, as a serving role makes no tables,
-    CREATE_TABLE=no. All applications of a database share its one log, whatever their names.
+    Set PERSISTENCE_MODULE=adapters.postgres.recorder:LedgerFactory and, because a serving role makes no
+    tables,
+    CREATE_TABLE=no. All applications of a database share its one log, whatever their names are.
     """
 
     def __init__(self, env: Environment | EnvType | None) -> None:
@@ -115,14 +117,14 @@ class LedgerFactory(PostgresFactory):
         return recorder
 
     def aggregate_recorder(self, purpose: str = "events") -> AggregateRecorder:
-        """Return the recorder for snapshots; for events there is application_recorder()."""
+        """Return the recorder for snapshots; application_recorder() is the one for events."""
         recorder = LedgerSnapshotRecorder(self.datastore, events_table_name=f"stored_{purpose}")
         if self.env_create_table():
             recorder.create_table()
         return recorder
 
     def close(self) -> None:
-        """Write what is queued and close the connections."""
+        """Write the queued events and close the connections."""
         self._queue.close()
         super().close()
 

@@ -1,7 +1,7 @@
-"""Makes the two roles and the database that beatledger needs; the only thing done as superuser.
+"""Creates the two roles and the database that beatledger needs; no other code runs as superuser.
 
-The owner role owns every object and is used by migrations only. The serving role owns nothing and may what
-the migrations grant, so a hole in a serving process can't rewrite the log.
+The owner role owns every object, and only migrations use it. The serving role owns nothing and has only the
+privileges that migrations grant, so a hole in a serving process can't rewrite the log.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NO_POWER = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
 
 
 def create_roles(access: Access) -> None:
-    """Make the roles with the passwords of `access`, and its database owned by the owner role, where missing.
+    """Create the roles with the passwords of `access`, and its database owned by the owner role, if missing.
 
     Safe to run at every start, and by several processes at once. Raises CannotStart, psycopg.Error.
     """
@@ -40,7 +40,7 @@ def create_roles(access: Access) -> None:
 
 
 def limit_database(connection: psycopg.Connection[Any], database: str) -> None:
-    """Let only our two roles connect to a database. A copy of a template needs it anew."""
+    """Let only the two roles connect to a database. A database copied from a template needs this again."""
     name, serving = sql.Identifier(database), sql.Identifier(SERVING)
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
     connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(name, serving))
@@ -48,7 +48,7 @@ def limit_database(connection: psycopg.Connection[Any], database: str) -> None:
 
 def _make_role(connection: psycopg.Connection[Any], role: str, password: str) -> None:
     exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
-    # Hashed on this side: the password stands in no statement that a log or a monitor could show.
+    # Hashed here, so that no statement contains the password and no log or monitor can show it.
     scram = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     connection.execute(
         sql.SQL("{} ROLE {} {} PASSWORD {}").format(
@@ -61,7 +61,7 @@ def _make_role(connection: psycopg.Connection[Any], role: str, password: str) ->
 
 
 def _close_defaults(connection: psycopg.Connection[Any]) -> None:
-    """Take away what Postgres grants to everybody: migrations grant by name, functions too."""
+    """Revoke the privileges that Postgres grants to everybody: migrations grant by name, functions too."""
     connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
     connection.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(sql.Identifier(SERVING)))
     connection.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")

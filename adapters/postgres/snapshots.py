@@ -8,13 +8,13 @@ from adapters.postgres.pool import Pool, connection
 
 
 class PostgresSnapshots:
-    """One row a stream; a cache of the fold, so a lost one costs only a longer load."""
+    """One row a stream. It caches the fold, so a lost row costs only a longer load."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def read_snapshot(self, stream: UUID, fold_version: int) -> tuple[int, bytes] | None:
-        """Return (revision, state) unless there is none of this fold's version. Raises Unavailable."""
+        """Return (revision, state), or None if there is none of this fold's version. Raises Unavailable."""
         async with connection(self._pool) as conn:
             cursor = await conn.execute(
                 "SELECT revision, state FROM snapshots WHERE stream = %s AND fold_version = %s",
@@ -25,9 +25,10 @@ class PostgresSnapshots:
         return None if row is None else (row[0], row[1])
 
     async def write_snapshot(self, stream: UUID, revision: int, fold_version: int, state: bytes) -> None:
-        """Keep this snapshot unless a later one is there. Raises Unavailable.
+        """Keep this snapshot unless a later one exists. Raises Unavailable.
 
-        One of a newer fold replaces any of an older: while two versions serve, the older loads longer.
+        A snapshot of a newer fold replaces any of an older; while both versions serve, the older one loads
+        longer.
         """
         async with connection(self._pool) as conn:
             await conn.execute(

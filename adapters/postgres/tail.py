@@ -1,7 +1,7 @@
 """The log port on Postgres alone: groups follow the event store by position. Implements domain.log.Log.
 
-A reader by position misses nothing: positions are given under a lock that is held until the commit is
-visible, so whoever sees position n can see everything below it. The whole log is one shard.
+A reader by position misses no event: positions are assigned under a lock that is held until the commit is
+visible, so a reader that sees position n can see everything below it. The whole log is one shard.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ SHARD = "0"
 _POLL_S = (0.005, 0.25)
 """The first wait of a reader that has caught up, and the longest; it doubles in between."""
 _AWAY_S = 2.0
-"""The longest wait between tries while Postgres is away."""
+"""The longest wait between tries while Postgres is unreachable."""
 _STRIDE = 10
-"""A query looks at this many times `limit` positions: few of them may be of the reader's categories."""
+"""A query reads this many times `limit` positions, because few of them may be of the reader's categories."""
 
 
 class PostgresLog:
-    """Consumer groups over the event store of the same database; `bell` is rung by this process's appends."""
+    """Consumer groups over the event store of the same database; this process's appends ring `bell`."""
 
     def __init__(self, pool: Pool, bell: FlushBell) -> None:
         self._pool = pool
@@ -60,7 +60,7 @@ class PostgresLog:
             return {SHARD: await fetch_head(conn)}
 
     async def start_group(self, group: str, offsets: Offsets) -> None:
-        """See domain.log.Log. Members of before can't commit any more. Raises Unavailable."""
+        """See domain.log.Log. Members of the old group can't commit any more. Raises Unavailable."""
         async with connection(self._pool) as conn:
             await conn.execute(
                 """
@@ -78,12 +78,14 @@ class PostgresLog:
             return await cursor.fetchone() is not None
 
     def shard_of(self, category: str, partition_key: str) -> str:
-        """See domain.log.Log: the one there is."""
+        """See domain.log.Log: always the one shard."""
         return SHARD
 
 
 class TailSubscription:
-    """One reader of a group. While Postgres is away it waits and then goes on; it never skips."""
+    """One reader of a group. While Postgres is unreachable it waits, then continues; it never skips
+    events.
+    """
 
     def __init__(
         self,
@@ -116,7 +118,8 @@ class TailSubscription:
                 yield batch
                 continue
             with suppress(TimeoutError):
-                # Not wait_for(): in Python 3.11 it swallows a cancellation that comes with the ring.
+                # Not wait_for(): in Python 3.11 it swallows a cancellation that arrives together with the
+                # ring.
                 async with asyncio.timeout(wait_s):
                     await self._rung.wait()
             wait_s = min(wait_s * 2, _POLL_S[1])
@@ -127,19 +130,21 @@ class TailSubscription:
         return {SHARD: self._position}
 
     async def commit(self, batch: Batch | None = None) -> None:
-        """See domain.log.Subscription. Waits while Postgres is away.
+        """See domain.log.Subscription. Waits while Postgres is unreachable.
 
-        Raises NotFound when the group was started anew meanwhile: subscribe again.
+        Raises NotFound when the group was restarted meanwhile: subscribe again.
         """
         position = self._position if batch is None else batch.offsets[SHARD]
         if self._committed >= position:
             return
         if not await self._retry_while_unavailable(partial(self._write_checkpoint, position)):
-            raise NotFound(f"the consumer group {self._group} was started anew: subscribe again")
+            raise NotFound(f"the consumer group {self._group} was restarted: subscribe again")
         self._committed = position
 
     async def _read(self, conn: AsyncConnection[Any]) -> Batch | None:
-        """Return what is next, None when everything was shown; without events when only others' lie ahead."""
+        """Return the next batch; None at the end of the log; without events if only other categories
+        follow.
+        """
         head = await fetch_head(conn)
         if head <= self._position:
             return None

@@ -1,4 +1,4 @@
-"""From what the database says of a batch to what each caller is told."""
+"""Translates the database's verdicts on a batch into the answer of each caller."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def outcomes(batch: Sequence[PackedAppend], flushed: Flushed) -> Iterator[Outcom
 
 
 def culprit(error: psycopg.Error) -> Exception:
-    """Return what the caller of an append is told that the database can't store, sent alone."""
-    told: Exception
+    """Return the error for an append, sent alone, that the database can't store."""
+    answer: Exception
     match error:
         case psycopg.errors.UniqueViolation():
-            told = Invalid("duplicate_revision", "the append names the same revision of a stream twice")
+            answer = Invalid("duplicate_revision", "the append names the same revision of a stream twice")
         case psycopg.errors.ProgramLimitExceeded():
-            told = EventTooLarge("a text of the event's metadata is too long for the log's indexes")
+            answer = EventTooLarge("a text of the event's metadata is too long for the log's indexes")
         case psycopg.DataError():
-            told = Invalid("unstorable", f"the log can't store this: {error.diag.message_primary}")
+            answer = Invalid("unstorable", f"the log can't store this: {error.diag.message_primary}")
         case _:
             return error
-    told.__cause__ = error
-    return told
+    answer.__cause__ = error
+    return answer
 
 
 def _refusal(append: PackedAppend, verdict: dict[str, Any]) -> Outcome:
@@ -65,6 +65,4 @@ def _refusal(append: PackedAppend, verdict: dict[str, Any]) -> Outcome:
         case "conflict":
             return RevisionConflict(UUID(verdict["stream"]), verdict["expected"] or 0, verdict["actual"])
         case unknown:
-            return RuntimeError(
-                f"append_events() gave the verdict {unknown}, which this version doesn't know"
-            )
+            return RuntimeError(f"append_events() returned the unknown verdict {unknown}")
