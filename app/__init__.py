@@ -1,1 +1,1 @@
-"""How it starts: settings, the composition root, the command line."""
+"""The application's start: settings, the composition root, the command line."""

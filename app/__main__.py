@@ -1,4 +1,4 @@
-"""`python -m app` is `beatledger`; the import guard matters, since spawned children import this module."""
+"""`python -m app` is `beatledger`. The import guard is needed because spawned children import this module."""
 
 from app.cli import main
 

@@ -1,4 +1,4 @@
-"""The composition root: takes a profile's ports and puts the application together, in plain sight."""
+"""The composition root: builds the application from a profile's ports."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from projections.views import VIEWS
 
 @dataclass(frozen=True)
 class Application:
-    """The whole application over one profile's ports: the API, and the loops behind it."""
+    """The whole application over one profile's ports: the API and the loops."""
 
     ports: Ports
     services: Services
@@ -51,17 +51,17 @@ class Application:
 
     @cached_property
     def api(self) -> FastAPI:
-        """The API, with its own readiness."""
+        """The API, with its own readiness checks."""
         return create_api(self.services, self.readiness("api"))
 
     def readiness(self, role: str) -> Readiness:
-        """Return what a process of this role needs to be ready."""
+        """Return the readiness checks of a process of this role."""
         needs = BY_NAME[role].needs(self)
         return {**needs, **follows(self.processes[role])} if role in self.processes else needs
 
     @asynccontextmanager
     async def running(self, *roles: str) -> AsyncGenerator[None]:
-        """Run the loops of these roles for the length of the block; one that ends by itself ends it."""
+        """Run the loops of these roles for the length of the block; a loop that ends, ends the block."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 loops = [tasks.create_task(loop()) for role in roles for loop in self._loops(role)]
@@ -70,7 +70,7 @@ class Application:
                 finally:
                     await _end(loops)
         finally:
-            # Also when it was cancelled, which is how a role ends.
+            # Also after a cancellation, which is how a role ends.
             await self.states.close()
 
     def _loops(self, role: str) -> Sequence[Loop]:
@@ -79,8 +79,9 @@ class Application:
 
 
 async def _end(loops: list[asyncio.Task[None]]) -> None:
-    # Told again until it has ended: what a loop waits on may swallow a cancellation (in Python 3.11
-    # asyncio.wait_for() does, and libraries use it). Not too soon: a result being handed in takes up to 5 s.
+    # Cancelled repeatedly until it has ended: code that a loop awaits may swallow a cancellation (in Python
+    # 3.11 asyncio.wait_for() does, and libraries use it). Not too soon: delivering a result takes up to 5
+    # s.
     while running := [loop for loop in loops if not loop.done()]:
         for loop in running:
             loop.cancel()
@@ -88,7 +89,7 @@ async def _end(loops: list[asyncio.Task[None]]) -> None:
 
 
 def assemble(settings: Settings, ports: Ports) -> Application:
-    """Put the application together."""
+    """Build the application."""
     progress = Progress()
     versions = Versions(ports.artefacts, settings.firmware_min_version)
     states = States(ports.events, ports.snapshots)

@@ -1,4 +1,4 @@
-"""`make contracts`: writes the long-lived contracts to docs/, where a change of them shows in a diff.
+"""`make contracts` writes the long-lived contracts to docs/, so that a change of them shows in a diff.
 
 A published event version is never changed: that needs a new version and an upcaster (domain.published).
 """
@@ -16,7 +16,7 @@ from domain.published import publish
 
 
 def write(docs: Path) -> None:
-    """Write events.json, openapi.json and the schemas of the files devices play from. Raises ShapeChanged."""
+    """Write events.json, openapi.json and the schemas of the files for devices. Raises ShapeChanged."""
     events = docs / "events.json"
     published = publish(REGISTRY, json.loads(events.read_text()))
     events.write_text(json.dumps(published, indent=2, sort_keys=True) + "\n")

@@ -1,6 +1,6 @@
-"""`beatledger demo`: the product in a minute, on songs whose beats are known, judged by its own claims.
+"""`beatledger demo`: the main use case in a minute, on songs whose beats are known.
 
-Everything goes over HTTP, as a client would do it; the exit code is 0 only if all came out as it should.
+It uses HTTP, as a client does; the exit code is 0 only if every result is as expected.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ F_MEASURE_AIM = 0.98
 CEMGIL_AIM = 0.95
 ANALYSIS_DEADLINE_S = 80.0
 FOLLOW_S = 20.0
-"""How long the read side may take to show what was written."""
+"""The longest wait until the read side shows a write."""
 
 Style = Literal["edm", "rock", "jazz"]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A song of the demo: what is played, at which tempo."""
+    """A song of the demo: its style and tempo."""
 
     title: str
     style: Style
@@ -44,12 +44,12 @@ PIECES = (
 
 
 class DemoFailed(Exception):
-    """The demo showed something that should not be so."""
+    """A result of the demo is not as expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """A piece on its way: its truth, and where the server keeps it."""
+    """An uploaded piece: its known beats, and its ids on the server."""
 
     piece: Piece
     song: Song
@@ -58,7 +58,7 @@ class Uploaded:
 
 
 def run(client: httpx2.Client, console: Console, seconds: float = 60.0) -> None:
-    """Tell the whole story through `client`, a producer's and auditor's. Raises DemoFailed."""
+    """Run the demo through `client`, which needs the roles producer and auditor. Raises DemoFailed."""
     uploads = [_upload(client, piece, seconds, console) for piece in PIECES]
     _watch(client, uploads, console)
     _score(client, uploads, console)
@@ -118,7 +118,7 @@ def _score(client: httpx2.Client, uploads: list[Uploaded], console: Console) -> 
 
 
 def _correct(client: httpx2.Client, upload: Uploaded, console: Console) -> None:
-    """Correct a grid by hand, read it back, show who did what, and travel back to before."""
+    """Correct a grid by hand, read it back, show who did what, and read the earlier state."""
     track = f"/v1/tracks/{upload.track_id}"
     detail = _read(client, track)
     before = _beats(client, detail)
@@ -131,12 +131,12 @@ def _correct(client: httpx2.Client, upload: Uploaded, console: Console) -> None:
     )
     after = _beats(client, _until(client, upload, lambda d: d["version"]["number"] == answer["version"]))
     if after != [round(ms + 12.0, 3) for ms in before]:
-        raise DemoFailed("the corrected grid did not read back as it was made")
+        raise DemoFailed("the corrected grid did not read back as it was written")
     console.print(f"corrected by hand: version {answer['version']}, every beat 12 ms later")
     _print_history(client, track, console)
     past = _ok(client.get(f"{track}/state", params={"revision": detail["revision"]}))["state"]
     if past["current"]["beats_ms"] != before or past["current"]["number"] == answer["version"]:
-        raise DemoFailed("the state before the override is not what it was")
+        raise DemoFailed("the state before the override has changed")
     console.print(
         f"travelled back to revision {detail['revision']}: version {past['current']['number']}, "
         f"first beat at {past['current']['beats_ms'][0]:g} ms"
@@ -154,13 +154,13 @@ def _print_history(client: httpx2.Client, track: str, console: Console) -> None:
 
 
 def _beats(client: httpx2.Client, track: dict[str, Any]) -> list[float]:
-    # By its number: the view that tells the current one may be a moment behind this detail.
+    # By its number, because the view of the current version may be a moment behind this detail.
     version = track["version"]["number"]
     return _read(client, f"/v1/tracks/{track['track_id']}/beats?version={version}")["beats_ms"]
 
 
 def _until(client: httpx2.Client, upload: Uploaded, true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Return the track's detail once it shows what was done: the read side follows within milliseconds."""
+    """Return the track's detail once it shows the writes: the read side follows within milliseconds."""
     deadline = time.monotonic() + FOLLOW_S
     while not true(detail := _read(client, f"/v1/tracks/{upload.track_id}")):
         if time.monotonic() > deadline:
@@ -170,7 +170,7 @@ def _until(client: httpx2.Client, upload: Uploaded, true: Callable[[dict[str, An
 
 
 def _read(client: httpx2.Client, path: str) -> dict[str, Any]:
-    """Return what is or soon will be there: what was just written is not yet in every view and queue."""
+    """Return the answer of an address that exists or soon will: views and queue follow a new write."""
     deadline = time.monotonic() + FOLLOW_S
     while (response := client.get(path)).status_code in (404, 503) and time.monotonic() < deadline:
         time.sleep(0.05)

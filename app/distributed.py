@@ -1,5 +1,5 @@
-"""The distributed profile: one Postgres that is written to, Kafka in front of the readers, MongoDB for what
-they read, a bucket for the artefacts; processes in roles, each scaled alone."""
+"""The distributed profile: Postgres for all writes, Kafka between it and the readers, MongoDB for the read
+models, a bucket for the artefacts; each role scales as processes of its own."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ from projections.views import VIEWS
 
 @asynccontextmanager
 async def distributed(settings: Distributed) -> AsyncGenerator[Ports]:
-    """Give the open ports of a migrated installation; its servers may go and come back.
+    """Yield the open ports of a migrated installation; its servers may be unreachable for a time.
 
-    From the main thread's event loop. Raises CannotStart; Unavailable when Postgres is away or not migrated.
+    Call it from the main thread's event loop. Raises CannotStart; Unavailable if Postgres is unreachable or
+    not migrated.
     """
     conninfo = settings.database_url.get_secret_value()
     queue = AppendQueue(conninfo)
@@ -55,16 +56,16 @@ async def distributed(settings: Distributed) -> AsyncGenerator[Ports]:
                 )
     finally:
         await analyser.close()
-        # Not on the loop: it waits for the flusher, which answers into the loop.
+        # In a thread, because it waits for the flusher, which answers into this loop.
         await asyncio.to_thread(queue.close)
         await mongo.close()
 
 
 def serving_pool(settings: Distributed) -> Pool:
-    """Return a pool of the serving role, not yet open."""
+    """Return a pool of the serving role; it is not open yet."""
     return make_pool(settings.database_url.get_secret_value(), max_size=20)
 
 
 def relay_of(settings: Distributed) -> Relay:
-    """Return the relay, which needs Postgres and Kafka alone."""
+    """Return the relay, which needs only Postgres and Kafka."""
     return Relay(settings.database_url.get_secret_value(), settings.kafka_bootstrap)

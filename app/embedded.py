@@ -1,4 +1,4 @@
-"""The embedded profile: Postgres for everything that is written, a folder for the artefacts, one process."""
+"""The embedded profile: Postgres for events and read models, a folder for the artefacts, one process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from app.settings import TOKEN_SECRET, Embedded
 
 @asynccontextmanager
 async def embedded(settings: Embedded, folder: DataFolder, access: Access) -> AsyncGenerator[Ports]:
-    """Give the open ports of a migrated data folder, from the main thread's event loop."""
+    """Yield the open ports of a migrated data folder; call it from the main thread's event loop."""
     pool = make_pool(access.serving, max_size=20)
     await pool.open()
     bell = FlushBell()
@@ -49,13 +49,13 @@ async def embedded(settings: Embedded, folder: DataFolder, access: Access) -> As
         )
     finally:
         await analyser.close()
-        # Not on the loop: it waits for the flusher, which answers into the loop.
+        # In a thread, because it waits for the flusher, which answers into this loop.
         await asyncio.to_thread(queue.close)
         await pool.close()
 
 
 def empty_incoming(folder: DataFolder) -> None:
-    """Remove what uploads that a crash cut off left behind; nobody else writes there while we hold it."""
+    """Remove the remains of interrupted uploads; no other process writes there meanwhile."""
     for left in folder.incoming.iterdir():
         if left.is_dir():
             shutil.rmtree(left)

@@ -1,6 +1,6 @@
-"""A private folder for what a process has in hand, which goes with the process however it ends.
+"""A private folder for a process's uploads in progress, which is removed however the process ends.
 
-In the distributed profile several processes may share a disk, so none may empty a folder that all use.
+In the distributed profile several processes may share a disk, so none may empty a shared folder.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from adapters.postgres.cannot_start import CannotStart
 
 @contextmanager
 def private_folder(parent: Path) -> Generator[Path]:
-    """Give a new folder inside `parent`, and remove those of processes that are gone. Raises CannotStart."""
+    """Yield a new folder inside `parent`, and remove those of dead processes. Raises CannotStart."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
         for left in parent.glob("process-*"):
             _remove_if_left(left)
-        # Its name shows it to others only once it is locked: until then they would take it for left.
+        # Renamed to its final name once it is locked: until then other processes would take it for abandoned.
         new = Path(tempfile.mkdtemp(prefix="new-", dir=parent))
         lock = _lock(new)
         own = new.rename(parent / f"process-{new.name.removeprefix('new-')}")
@@ -40,15 +40,15 @@ def private_folder(parent: Path) -> Generator[Path]:
 
 
 def _remove_if_left(folder: Path) -> None:
-    # The kernel gives a lock back when its process ends, so whoever is locked lives.
-    with suppress(FileNotFoundError):  # another process that starts now removes it, too
+    # The kernel releases a lock when its process ends, so the owner of a lock is alive.
+    with suppress(FileNotFoundError):  # another starting process removes it too
         if (lock := _lock(folder)) is not None:
             with lock:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lock(folder: Path) -> BinaryIO | None:
-    """Return the open, locked file of a folder; None when another process holds it."""
+    """Return the open, locked file of a folder; None if another process holds it."""
     lock = (folder / "lock").open("ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

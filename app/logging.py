@@ -1,4 +1,4 @@
-"""Structured logs on stderr: key=value for a person at a terminal, JSON lines for everybody else."""
+"""Structured logs on stderr: key=value at a terminal, JSON lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COMMON: list[Any] = [
 
 
 def configure_logging() -> None:
-    """Set up this process's logs: our own at level info, a library's, in the same shape, at warning."""
+    """Set up this process's logs: beatledger's from level info, libraries' from level warning."""
     renderer = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[*_COMMON, renderer],
@@ -33,7 +33,8 @@ def configure_logging() -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    # It warns at each start and end, and again and again while Kafka is away: adapters/kafka says it once.
+    # kafka-python warns at each start and end, and repeatedly while Kafka is unreachable; adapters/kafka
+    # logs that once.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    # It warns at each try while Postgres is away: adapters/postgres/pool.py says it once.
+    # The pool warns at each try while Postgres is unreachable; adapters/postgres/pool.py logs that once.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)

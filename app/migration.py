@@ -1,4 +1,4 @@
-"""`beatledger migrate`: brings what is written to into the shape this code expects, before anyone serves."""
+"""`beatledger migrate`: brings the stores to the schema of this code, before any process serves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from projections.views import VIEWS
 
 
 def prepare(access: Access) -> tuple[str, ...]:
-    """Bring an embedded profile's database to this code's schema; return the migrations applied now."""
+    """Bring an embedded profile's database to this code's schema; return the migrations it applied."""
     create_roles(access)
     return migrate(access.owner, index_statements(VIEWS))
 
@@ -36,9 +36,9 @@ def migrate_folder(folder: DataFolder) -> tuple[str, ...]:
 
 
 def migrate_servers(settings: Migration) -> tuple[str, ...]:
-    """Prepare Postgres, Kafka, MongoDB and the bucket; return what was made now.
+    """Prepare Postgres, Kafka, MongoDB and the bucket; return the parts it created.
 
-    May be run again, and by several at once. Raises CannotStart; Unavailable names the server that is away.
+    May be run again, also concurrently. Raises CannotStart; Unavailable names the unreachable server.
     """
     try_bucket(settings.artefacts_url)
     owner = settings.database_owner_url.get_secret_value()
@@ -64,7 +64,7 @@ def _postgres_named() -> Generator[None]:
         yield
     except psycopg.OperationalError as error:
         raise Unavailable(
-            f"Postgres can't be reached or refuses us: {' '.join(str(error).split())}"
+            f"Postgres is unreachable or refuses access: {' '.join(str(error).split())}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What a profile provides: one adapter for each port, chosen in one place and named nowhere else."""
+"""The ports of a profile: one adapter for each, chosen in one place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from projections.documents import DocumentStore
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Every port with its adapter behind it, open and ready."""
+    """Every port with its open adapter."""
 
     events: EventStore
     log: Log

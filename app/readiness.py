@@ -1,4 +1,4 @@
-"""What each part of the house must be able to do before a process says that it is ready."""
+"""The readiness checks of a process, one for each part it needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from domain.lag import Lag
 from projections.queries import Views
 
 LATE_S = 60.0
-"""A projector whose views are further behind is not ready: it works on, and its operator should look."""
+"""A projector with views further behind is not ready; it still works, and an operator should look."""
 
 _NOTHING_SHA256 = hashlib.sha256(b"").hexdigest()
 
@@ -31,13 +31,13 @@ def store_ready(ports: Ports) -> Readiness:
 
 
 def artefacts_ready(ports: Ports) -> Readiness:
-    """The artefact store answers, and once took what we gave it."""
+    """The artefact store answers and has accepted a write."""
 
     async def check() -> str:
         try:
             await ports.artefacts.size(_NOTHING_SHA256)
         except NotFound:
-            # So says a store that is new, and one whose bucket is gone.
+            # A new store answers so, and one whose bucket is gone.
             await ports.artefacts.put(b"")
         return "reached"
 
@@ -45,7 +45,7 @@ def artefacts_ready(ports: Ports) -> Readiness:
 
 
 def relay_ready(pool: Pool, relay: Relay) -> Readiness:
-    """The log is on its way to Kafka, whichever process leads."""
+    """The relay sends the log to Kafka, whichever process leads."""
 
     async def check() -> str:
         if relay.refused:
@@ -60,7 +60,7 @@ def relay_ready(pool: Pool, relay: Relay) -> Readiness:
 
 
 def follows(process: Process) -> Readiness:
-    """A process manager is no more than a minute behind the log; parked keys are named, and others go on."""
+    """A process manager is at most a minute behind the log; parked keys are only reported."""
 
     async def check() -> str:
         behind = await process.lag(datetime.now(UTC))
@@ -79,7 +79,7 @@ def follows(process: Process) -> Readiness:
 
 
 def views_served(views: Views) -> Readiness:
-    """Every view has a generation to read. How far behind it is gets told, not demanded: it can be read."""
+    """Every view has a serving generation. Its lag is reported but does not make it unready."""
 
     async def check() -> str:
         statuses = await views.status()
@@ -91,7 +91,7 @@ def views_served(views: Views) -> Readiness:
 
 
 def views_follow(views: Views) -> Readiness:
-    """No view is more than a minute behind the log, nor ahead of it."""
+    """No view is more than a minute behind the log, or ahead of it."""
 
     async def check() -> str:
         statuses = await views.status()

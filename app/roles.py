@@ -1,4 +1,4 @@
-"""`beatledger role …`: one process of the distributed profile. Any number of each, started in any order."""
+"""`beatledger role …`: one process of the distributed profile; start any number, in any order."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from app.settings import Distributed
 
 
 class Reception:
-    """What answers at the door: "not ready" until the house behind it is open."""
+    """The ASGI application of a starting process: answers "not ready" until the real application is open."""
 
     def __init__(self) -> None:
         self._app: ASGIApp = create_waiting("Postgres")
 
     def open(self, app: ASGIApp) -> None:
-        """Let every request from now on go to this application."""
+        """Send every request from now on to this application."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,9 +35,9 @@ class Reception:
 
 
 def run(role: str, settings: Distributed, ready: Callable[[str], None]) -> None:
-    """Run a role until SIGINT or SIGTERM, its health probes on the port; `ready` is called with their URL.
+    """Run a role until SIGINT or SIGTERM; `ready` is called with the URL of its health probes.
 
-    From the main thread, which the analysis children are tied to. Raises CannotStart.
+    Call it from the main thread, to which the analysis children are bound. Raises CannotStart.
     """
     with (
         listening(settings.host, settings.port) as door,
@@ -50,7 +50,7 @@ async def _run(role: str, settings: Distributed, door: socket.socket, ready: Cal
     reception = Reception()
     server = HttpServer(reception, door, ready)
     working = asyncio.create_task(_work(role, settings, reception))
-    # A role that can't go on ends its process: whoever runs it sees that, and starts it again.
+    # A role that can't continue ends its process, so that its supervisor restarts it.
     working.add_done_callback(lambda _: server.stop())
     await server.serve_until_signalled()
     working.cancel()
@@ -60,7 +60,7 @@ async def _run(role: str, settings: Distributed, door: socket.socket, ready: Cal
 
 
 async def _work(role: str, settings: Distributed, reception: Reception) -> None:
-    """Wait for Postgres, open what the role needs, let its door show it, and work until cancelled."""
+    """Wait for Postgres, open the role's ports, show it as ready, and work until cancelled."""
     await until_migrated(settings.database_url.get_secret_value())
     if role == RELAY:
         async with serving_pool(settings) as pool:

@@ -1,4 +1,4 @@
-"""`beatledger up`: one process that serves everything from a data folder, and stops it all in order."""
+"""`beatledger up`: one process that serves everything from a data folder, and stops its parts in order."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from app.settings import Embedded
 
 
 def serve(settings: Embedded, ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` is called with the URL once requests are answered.
+    """Serve until SIGINT or SIGTERM; `ready` is called with the URL once the API answers.
 
-    From the main thread, which Postgres and the analysis children are tied to.
-    Raises CannotStart, also when the data folder is in use.
+    Call it from the main thread, to which Postgres and the analysis children are bound. Raises CannotStart,
+    also when the data folder is in use.
     """
     folder = DataFolder(settings.data_dir)
-    # The port before anything that takes time or leaves something behind: a taken one is told at once.
+    # The port comes first, before slow steps and steps with lasting effects, so that a taken port fails at
+    # once.
     with listening(settings.host, settings.port) as door, folder.hold():
         empty_incoming(folder)
         postgres = EmbeddedPostgres(folder)
@@ -48,7 +49,7 @@ async def _serve(
     async with embedded(settings, folder, postgres.access()) as ports, asyncio.TaskGroup() as tasks:
         supervising = tasks.create_task(postgres.supervise())
         application = assemble(settings, ports)
-        # We hold the data folder, so whoever had a lease is gone: no need to wait until it runs out.
+        # This process holds the data folder, so every worker with a lease is dead: end the leases now.
         await ports.jobs.expire_leases()
         async with application.running(*EMBEDDED):
             await HttpServer(application.api, door, ready).serve_until_signalled()

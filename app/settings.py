@@ -1,4 +1,4 @@
-"""Everything that can be set from outside, from BEATLEDGER_* variables or the command line."""
+"""All settings, from BEATLEDGER_* variables or the command line."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.security.tokens import MIN_SECRET_BYTES
 
-TOKEN_SECRET = "token.key"  # noqa: S105 - the name of a file in the data folder's secrets
+TOKEN_SECRET = "token.key"  # noqa: S105 - a file name in the data folder's secrets
 
 Profile = Literal["embedded", "distributed"]
 
 
 Secret = Annotated[SecretStr, Field(min_length=MIN_SECRET_BYTES)]
-"""What access tokens are signed with."""
+"""The secret that signs access tokens."""
 
 
 def _of_postgres(url: SecretStr) -> SecretStr:
     try:
         conninfo_to_dict(url.get_secret_value())
     except psycopg.ProgrammingError as error:
-        raise ValueError("no connection string of Postgres") from error
+        raise ValueError("not a connection string of Postgres") from error
     return url
 
 
 def _of_mongo(url: SecretStr) -> SecretStr:
-    # A scheme that is missing makes a host of whatever there is, and no sentence says so.
+    # Without a scheme MongoDB's parser takes any text for a host, and reports no error.
     if not url.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
-        raise ValueError("no mongodb:// URL")
+        raise ValueError("not a mongodb:// URL")
     return url
 
 
@@ -42,7 +42,7 @@ MongoUrl = Annotated[SecretStr, AfterValidator(_of_mongo)]
 
 
 class Settings(BaseSettings):
-    """What both profiles take, each with the default a fresh machine needs."""
+    """The settings of both profiles; the defaults suit a fresh machine."""
 
     model_config = SettingsConfigDict(env_prefix="BEATLEDGER_", frozen=True, hide_input_in_errors=True)
 
@@ -52,14 +52,14 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     analysis_workers: Annotated[int, Field(ge=1, le=64)] = os.cpu_count() or 1
-    """Analyses that run at once, a child process each."""
+    """Analyses that run at once, each in a child process."""
     analysis_per_minute: Annotated[int, Field(ge=1)] | None = None
-    """At most so many analyses are begun in a minute; None = no limit."""
+    """The most analyses started in a minute; None = no limit."""
     max_audio_minutes: Annotated[float, Field(gt=0, le=90)] = 20.0
-    """Decoded length: a 49 MB MP3 can hold 13.9 hours of sound. An analysis takes 0.28 MB for each second
-    allowed, besides 50 MB; and in 90 minutes there is room for the 20,000 beats a grid may have."""
+    """Longest decoded sound: a 49 MB MP3 can hold 13.9 hours. An analysis takes 50 MB, and 0.28 MB for each
+    allowed second. The limit is 90, for which a grid's 20,000 beats suffice."""
     firmware_min_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = "1.0.0"
-    """What a device must run to play a version made now (semver)."""
+    """The firmware a device needs to play a version made from now on (semver)."""
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -70,18 +70,18 @@ class Settings(BaseSettings):
 
 
 class Embedded(Settings):
-    """The embedded profile's."""
+    """The settings of the embedded profile."""
 
     secret: Secret | None = None
-    """Without it the data folder's own is used, which is made at the first start."""
+    """Without it the data folder's secret is used, which is made at the first start."""
 
 
 class Distributed(Settings):
-    """What only the distributed profile takes: where its servers are. Nothing here has a default that works
-    by accident, least of all the secret."""
+    """The settings of the distributed profile only: the addresses of its servers. None has a default, so
+    that no process connects to the wrong server or signs with a known secret by accident."""
 
     database_url: PostgresUrl
-    """The serving role, beatledger_app, at the one Postgres: `postgresql://beatledger_app:…@host/beatledger`."""
+    """The serving role, beatledger_app: `postgresql://beatledger_app:…@host/beatledger`."""
     kafka_bootstrap: Annotated[str, Field(min_length=1)]
     """`host:port`, several with commas between them."""
     mongo_url: MongoUrl
@@ -93,15 +93,15 @@ class Distributed(Settings):
 
 
 class Migration(Distributed):
-    """What `beatledger migrate` takes besides, in the distributed profile."""
+    """The settings that `beatledger migrate` reads in addition, in the distributed profile."""
 
     database_owner_url: PostgresUrl
     """The role beatledger_owner, which owns the tables; no serving process has its password."""
     database_admin_url: PostgresUrl | None = None
-    """A superuser, to make the two roles and the database; without it they must be there."""
+    """A superuser, to create the two roles and the database; without it they must exist."""
     kafka_partitions: Annotated[int, Field(ge=1, le=1000)] = 12
-    """Of each topic; can't be changed later, since keys would move. The most projectors that share a view."""
+    """Partitions of each topic; fixed, since keys would move. Also the most projectors that share a view."""
     kafka_replicas: Annotated[int, Field(ge=1, le=10)] = 3
-    """Of each topic; 1 on a single broker."""
+    """Replicas of each topic; 1 on a single broker."""
     kafka_namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")] = "beatledger"
-    """What the topics' names begin with, so that several installations may share a Kafka."""
+    """The prefix of the topics' names, so that several installations may share a Kafka."""

@@ -1,7 +1,8 @@
-"""Artefacts in a local folder, on the disk before their event is in the log.
+"""Artefacts in a local folder; a file is on disk before its event is in the log.
 
-obstore reads here; it does not write, for its LocalStore never calls fsync: after a power cut an event could
-name a file that is empty. Writes go to `staging/`, are synced there, and are renamed into place.
+obstore only reads here. It does not write, because its LocalStore never calls fsync: after a power cut an
+event could name an empty file. Writes go to `staging/`, are synced there, and are renamed to their final
+path.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ class FolderArtefacts(ObstoreArtefacts):
         self._sweep()
 
     async def put(self, content: bytes) -> StoredArtefact:
-        """Store these bytes; they are on the disk, and so is their name, when this returns."""
+        """Store these bytes; when this returns, the content and its name are on disk."""
         return await asyncio.to_thread(self._put, content)
 
     async def put_file(self, path: Path, sha256: str) -> StoredArtefact:
-        """Move a file in: a rename on the same file system. Raises HashMismatch, and leaves the file."""
+        """Move a file in, by a rename on one file system. Raises HashMismatch, and leaves the file."""
         return await asyncio.to_thread(self._put_file, path, sha256)
 
     async def delete(self, sha256: str) -> None:
-        """Remove the content if it is there; erased is erased, after a power cut too."""
+        """Remove the content if it exists; it stays removed after a power cut."""
         await asyncio.to_thread(self._delete, self._folder / key(sha256))
 
     def _put(self, content: bytes) -> StoredArtefact:
@@ -79,7 +80,7 @@ class FolderArtefacts(ObstoreArtefacts):
             path.unlink()
 
     def _land(self, file: Path, sha256: str) -> None:
-        """Rename a file to its place: content first, then its name, so that a name never stands for less."""
+        """Rename a file to its final path, after its content is synced: no name has partial content."""
         target = self._folder / key(sha256)
         _sync(file)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +88,7 @@ class FolderArtefacts(ObstoreArtefacts):
         self._sync_names(target)
 
     def _is_there(self, sha256: str, size: int) -> bool:
-        """Say whether the content is there, durably: whoever just renamed it may not have synced its name."""
+        """Return True if the content and its name are durably stored; this syncs the name if need be."""
         target = self._folder / key(sha256)
         if not target.is_file() or target.stat().st_size != size:
             return False
@@ -104,7 +105,7 @@ class FolderArtefacts(ObstoreArtefacts):
             _sync(target.parent)
 
     def _sweep(self) -> None:
-        """Remove what writers that were killed left in staging, a day later: others may be writing now."""
+        """Remove files of killed writers from staging after a day: other writers may be active."""
         for staged in self._staging.iterdir():
             if time.time() - staged.stat().st_mtime > _STAGED_FOR_S:
                 staged.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Artefacts in a bucket of S3, or of a server that speaks it."""
+"""Artefacts in a bucket of S3, or of a server with its interface."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from commands.ports import StoredArtefact
 from domain.errors import Unavailable
 
 _CONNECT_S, _REQUEST_S, _RETRY_S = 2, 20, 5
-"""obstore's own patience is three minutes: a client of ours is told sooner, and asks again."""
+"""obstore's default is three minutes; this limit makes a client get an answer, and retry, sooner."""
 
 
 class S3Artefacts(ObstoreArtefacts):
     """`commands.ports.Artefacts` in `s3://bucket/prefix`. Every method raises Unavailable as well.
 
-    Endpoint, region and keys come from the AWS_* variables, as every tool for S3 takes them. An object is
-    there whole, or not at all; of a large one that was cut off, parts that nobody sees stay in the bucket.
+    Endpoint, region and keys come from the AWS_* variables, as for every S3 tool. An object is complete or
+    absent; an interrupted upload of a large one leaves parts in the bucket that no listing shows.
     """
 
     def __init__(self, url: str) -> None:
@@ -63,17 +63,17 @@ class S3Artefacts(ObstoreArtefacts):
 
 
 def try_bucket(url: str) -> None:
-    """Store an empty artefact: nothing tells better that we may. Raises Unavailable, which says why; blocks.
+    """Store an empty artefact, the best proof of write access. Raises Unavailable with the reason; blocks.
 
-    Not by S3Artefacts: obstore's threads are at work for a moment longer than an awaited answer takes, and an
-    interpreter that ends within it is aborted (7 of 100 runs on a busy machine, Python 3.11).
+    It does not use S3Artefacts: obstore's threads work for a moment longer than an awaited answer takes,
+    and an interpreter that ends during it is aborted (7 of 100 runs on a busy machine, Python 3.11).
     """
     try:
         obstore.put(_store(url), key(hashlib.sha256(b"").hexdigest()), b"")
     except BaseError as error:
-        # In one line, without what stands behind it: the same as a structure of Rust's.
+        # One line, without the Rust structure that obstore prints after it.
         reason = " ".join(str(error).partition("\n\n")[0].split())
-        raise Unavailable(f"the bucket of {url} takes nothing: {reason}") from error
+        raise Unavailable(f"the bucket of {url} refuses a write: {reason}") from error
 
 
 def _store(url: str) -> S3Store:
@@ -93,5 +93,5 @@ async def _unavailable() -> AsyncGenerator[None]:
     try:
         yield
     except (BaseError, FileNotFoundError) as error:
-        # Of an artefact that is not there ObstoreArtefacts says NotFound: what is missing here is the bucket.
+        # ObstoreArtefacts raises NotFound for a missing artefact; here the bucket itself is missing.
         raise Unavailable("the artefact store can't be reached or refuses access: try again") from error

@@ -1,6 +1,6 @@
-"""Content-addressed files over any object store that obstore speaks to.
+"""Content-addressed files over any object store that obstore supports.
 
-A key is the SHA-256 behind two levels of folders: no folder of a file system ever holds a million names.
+A key is the SHA-256 below two levels of folders, so that no folder of a file system holds a million names.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class HashMismatch(LedgerError):
-    """A file to store is not what its hash says: damaged since it was hashed, or hashed wrongly."""
+    """The content of a file does not have the given hash: it was damaged after hashing, or hashed wrongly."""
 
 
 class ObstoreArtefacts:
@@ -90,7 +90,7 @@ class ObstoreArtefacts:
             partial.unlink(missing_ok=True)
 
     async def delete(self, sha256: str) -> None:
-        """Remove the content if it is there."""
+        """Remove the content if it exists."""
         try:
             await obstore.delete_async(self._store, key(sha256))
         except FileNotFoundError:
@@ -104,16 +104,16 @@ class ObstoreArtefacts:
 
 
 def key(sha256: str) -> str:
-    """Return where content of this hash lies. Raises NotFound for what is no hash, `../` say."""
+    """Return the key of content with this hash. Raises NotFound for text that is no hash, such as `../`."""
     if not _SHA256.fullmatch(sha256):
         raise _missing(sha256)
     return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
 
 def verified_size(path: Path, sha256: str) -> int:
-    """Return a file's size once its content has been proved: 0.04 s for 50 MB.
+    """Return a file's size after checking its content: 0.04 s for 50 MB.
 
-    A wrong name would stand for ever: the next put of that hash would find it and send nothing, and events,
+    A wrong name would stay for ever: the next put of that hash would find it and send nothing, while events,
     ETags and devices rely on it. Raises HashMismatch.
     """
     with path.open("rb") as file:

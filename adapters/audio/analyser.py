@@ -1,4 +1,4 @@
-"""The Analyser port over child processes: what a file does to its decoder happens to a child."""
+"""The Analyser port over child processes, so that a file that breaks a decoder breaks only a child."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from commands.analysis.ports import (
 )
 
 DEFAULT_CAP_S = 1200.0
-"""The longest sound taken: 49 MB of MP3 can hold 13.9 hours."""
+"""The longest accepted sound: 49 MB of MP3 can hold 13.9 hours."""
 
 PROBE_LIMIT_S = 10.0
 
 _PROBE_BYTES = 100_000_000
 _ANALYSIS_BYTES_PER_SOUND_S = 275_000
-"""What a job may take above its imports, 50 MB: with the default cap less than 500 MB in all."""
+"""The memory a job may use above its imports, 50 MB: with the default cap less than 500 MB in all."""
 
 _PROBER_IMPORTS = ("adapters.audio.probing",)
 _ANALYST_IMPORTS = ("adapters.audio.analysing",)
 
 _ANALYSIS_S_PER_SOUND_S = 0.25
-"""The analysis runs at hundreds of times real time; what needs a quarter of the longest sound hangs."""
+"""The analysis runs at hundreds of times real time; a job that needs a quarter of the longest sound hangs."""
 
 
 class ChildAnalyser:
     """Probes and analyses in separate children, so that an upload never waits for a long analysis.
 
-    `workers` analyses and `probers` probes run at a time; `cap_s` is the longest sound taken, in seconds.
+    At most `workers` analyses and `probers` probes run at a time; `cap_s` is the longest accepted sound, in
+    seconds.
     """
 
     def __init__(self, workers: int | None = None, probers: int = 1, cap_s: float = DEFAULT_CAP_S) -> None:
@@ -56,12 +57,12 @@ class ChildAnalyser:
         await self._analysts.start()
 
     async def close(self) -> None:
-        """End the children, once the jobs that run have ended; cancel those first to be quick."""
+        """End the children after the running jobs have ended; cancel the jobs first to be quick."""
         await self._probers.close()
         await self._analysts.close()
 
     async def probe(self, path: Path) -> Probed:
-        """Look at an upload: `commands.ports.Analyser.probe`."""
+        """Probe an upload: `commands.ports.Analyser.probe`."""
         try:
             return await self._probers.run(
                 "adapters.audio.probing:probe", path, self._cap_s, returns=Probed, timeout_s=PROBE_LIMIT_S
@@ -87,5 +88,5 @@ class ChildAnalyser:
         except ChildTimedOut as error:
             raise AnalysisCrashed("timed_out", str(error)) from error
         except Exception as error:
-            # A bug that one recording brings out must fail that attempt, not the worker.
+            # A bug that one recording triggers must fail that attempt, not the worker.
             raise AnalysisCrashed("crashed", str(error) or type(error).__name__) from error

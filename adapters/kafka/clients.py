@@ -23,9 +23,7 @@ CONNECT_MS = 3_000
 
 
 class _ClosedSockets(KafkaNetSocket):
-    """A direct connection that closes its socket when it fails; kafka-python leaves it to the garbage
-    collector.
-    """
+    """A direct connection that closes its socket when it fails; kafka-python leaves it open."""
 
     SCHEMES: ClassVar = ["closed-sockets"]
 

@@ -1,18 +1,14 @@
-"""Converts events to Kafka records and back: CloudEvents 1.0, binary content mode of its Kafka protocol
-binding.
+"""Converts events to Kafka records and back: CloudEvents 1.0, binary mode of the Kafka protocol binding.
 
 The value is the event's JSON as it was recorded, the key its partition key; attributes are headers `ce_NAME`
 in UTF-8. Attributes beyond the specification are extensions, named in its alphabet [a-z0-9]. No field of
 Recorded is lost: `recorded_of` returns the event as the event store does.
 
 Between the events there are markers: records with the header `beatledger_reached` and no `ce_` header. The
-header
-names the position up to which the log has been sent to this partition, `beatledger_event` the id of the
-event at that position, which identifies the history. **Foreign consumers skip
-records without `ce_specversion`.** Markers tell a reader of a quiet partition how far the log is. They are
-few
-and small, and all have the same key and a non-null value, so retention and compaction treat them as any
-other record.
+header names the position up to which the log has been sent to this partition, `beatledger_event` the id of
+the event at that position, which identifies the history. **Foreign consumers skip records without
+`ce_specversion`.** Markers tell a reader of a quiet partition how far the log is. They are few and small,
+and all have the same key and a non-null value, so retention and compaction treat them as any other record.
 """
 
 from __future__ import annotations

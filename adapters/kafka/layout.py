@@ -86,9 +86,7 @@ class Layout:
 
 
 async def load_layout(pool: Pool) -> Layout:
-    """Return the layout that the last migration wrote. Raises Unavailable, also before the first one with
-    Kafka.
-    """
+    """Return the layout of the last migration. Raises Unavailable, also if none had a Kafka yet."""
     try:
         async with connection(pool) as conn:
             return await fetch_layout(conn)

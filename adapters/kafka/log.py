@@ -1,9 +1,9 @@
 """The log port over Kafka: a group is a consumer group, a shard is a partition. Implements domain.log.Log.
 
 A restarted group is a new group for Kafka, under a name of its own that Postgres stores. So it can start
-while members of the old group still run, and these can't commit to the new one. A group whose position
-is gone (Kafka deleted its offsets, or the records there) no longer exists: its reader
-catches up from the event store and starts it again. No event is skipped silently.
+while members of the old group still run, and these can't commit to the new one. A group whose position is
+gone (Kafka deleted its offsets, or the records there) no longer exists: its reader catches up from the
+event store and starts it again. No event is skipped silently.
 """
 
 from __future__ import annotations
@@ -41,8 +41,7 @@ class KafkaLog:
     async def subscribe(
         self, group: str, categories: Collection[str], limit: int = 500
     ) -> AsyncGenerator[KafkaSubscription]:
-        """See domain.log.Log. Raises NotFound for a group that was never started or lost its position,
-        Unavailable.
+        """See domain.log.Log. Raises NotFound for a group never started or without its position, Unavailable.
 
         While Kafka is unreachable the batches wait; they continue when it is back.
         """

@@ -1,10 +1,10 @@
 """One member of a Kafka consumer group, as blocking calls for one thread.
 
 Only one thread at a time may use kafka-python's consumer, and its polls must not be far apart. The
-subscription
-makes one call after the other. A reader that handles a batch for longer than POLL_INTERVAL_S loses its
-partitions to others, who get its uncommitted batches again. Offsets are committed explicitly only. If a group
-has no offset, or one that Kafka has deleted, that is an error (`auto_offset_reset=none`), never a jump.
+subscription makes one call after the other. A reader that handles a batch for longer than POLL_INTERVAL_S
+loses its partitions to others, who get its uncommitted batches again. Offsets are committed explicitly
+only. If a group has no offset, or one that Kafka has deleted, that is an error (`auto_offset_reset=none`),
+never a jump.
 """
 
 from __future__ import annotations
@@ -131,8 +131,7 @@ class Member(ConsumerRebalanceListener):
         """Commit these offsets, None = all that were returned by `poll`.
 
         Leaves out partitions that have moved to others, and records polled before a partition came back:
-        others
-        poll these again, and a commit could undo theirs.
+        others poll these again, and a commit could undo theirs.
         """
         offsets = dict(self._handed)
         if up_to is not None:
@@ -157,8 +156,7 @@ class Member(ConsumerRebalanceListener):
             self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
 
     def silent_s(self) -> float | None:
-        """Return the time for which the group has not answered heartbeats; None while this member is not in
-        it.
+        """Return the time without an answer to heartbeats; None while this member is not in the group.
 
         After an outage kafka-python's heartbeat may wait for ever for a lost answer, and the group
         continues without this member. No public interface shows that.
@@ -173,8 +171,7 @@ class Member(ConsumerRebalanceListener):
         """Raise Unavailable unless the topics are there.
 
         The member that leads its group assigns the partitions it knows. Without this look it may know none
-        yet,
-        assign nothing, and never look again.
+        yet, assign nothing, and never look again.
         """
         with kafka_unavailable():
             missing = [topic for topic in topics if not self._consumer.partitions_for_topic(topic)]

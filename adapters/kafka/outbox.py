@@ -2,8 +2,7 @@
 
 By default kafka-python continues with the next records of a partition after it has given one up. The first
 occurrences of a key's events would then be out of order, with one missing in between. Therefore the first
-record
-that fails shuts down the sender, in the sender's own thread, before it takes the next batch.
+record that fails shuts down the sender, in the sender's own thread, before it takes the next batch.
 """
 
 from __future__ import annotations
@@ -71,8 +70,7 @@ class Outbox:
     def send(
         self, rows: Sequence[Row], marked: LogPosition | None, ends: Mapping[str, int]
     ) -> dict[str, int]:
-        """Send events in this order, then the marker `marked` to every partition; wait until Kafka has
-        acknowledged all.
+        """Send events in this order, then the marker `marked` to every partition; await all acknowledgements.
 
         `ends` are the next offsets of the shards as far as they are known; returns the new ones. Raises
         Unavailable (discard the outbox and start again after the last acknowledgement), RecordsLost.
@@ -113,8 +111,8 @@ class Outbox:
 
     def _ends_after(self, acknowledged: Iterable[Any], before: Mapping[str, int]) -> dict[str, int]:
         # Compares each record, not the last of a shard: more may have been sent since than were lost. This
-        # is the only
-        # sign, because kafka-python answers a sequence that the broker has forgotten with a new epoch.
+        # is the only sign, because kafka-python answers a sequence that the broker has forgotten with a new
+        # epoch.
         ends = dict(before)
         for record in acknowledged:
             if record.offset < 0:  # Kafka has the record already, at an unknown offset

@@ -89,9 +89,7 @@ class Relay:
                 await self._pause(wait_s)
 
     def _tell(self, error: Exception) -> None:
-        """Log the reason that prevents leading: once, and again when it changes or after a time of
-        leading.
-        """
+        """Log the reason that prevents leading, once, and again when it changes or after leading."""
         told = str(error) if isinstance(error, TopicsRefused) else type(error).__name__
         if told != self._told:
             self._told = told
@@ -152,8 +150,7 @@ class Relay:
         """Reset every group, and send nothing until all members have noticed.
 
         A member that has not noticed would take the next event for the successor of the lost ones: its
-        watermark would
-        move past them, and it would not read them from the event store.
+        watermark would move past them, and it would not read them from the event store.
         """
         await session.forget_groups()
         await session.waiting_for(asyncio.ensure_future(self._pause(NOTICE_S)))

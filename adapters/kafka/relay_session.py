@@ -1,11 +1,9 @@
-"""The relay's one Postgres session: it holds the lead, reads the log, and is the only one to move the
-checkpoint.
+"""The relay's one Postgres session: it holds the lead, reads the log, and moves the checkpoint.
 
-The lead is an advisory lock of this session, so it ends with the session. A leader silent for SILENT_S
-is frozen, and a standby terminates its session. When the frozen leader wakes up, its session is gone, so it
+The lead is an advisory lock of this session, so it ends with the session. A leader silent for SILENT_S is
+frozen, and a standby terminates its session. When the frozen leader wakes up, its session is gone, so it
 can't move the checkpoint. (`idle_session_timeout` did not work: the server was busy sending NOTIFYs to a
-client
-that did not read them, and checked no timer.)
+client that did not read them, and checked no timer.)
 """
 
 from __future__ import annotations

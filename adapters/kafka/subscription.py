@@ -1,6 +1,4 @@
-"""One reader of a group on Kafka: its member runs in a thread of its own, its group's state is in
-Postgres.
-"""
+"""One reader of a group on Kafka: its member runs in a thread, its group's state is in Postgres."""
 
 from __future__ import annotations
 
@@ -35,9 +33,7 @@ LOOK_S = 1.0
 
 
 class KafkaSubscription:
-    """See domain.log.Subscription. It waits while Kafka is unreachable, then continues; it never skips
-    events.
-    """
+    """See domain.log.Subscription. It waits while Kafka is unreachable; it never skips events."""
 
     def __init__(
         self,
@@ -201,9 +197,7 @@ class KafkaSubscription:
             log.info("kafka_log.goes_on", group=self._group, waited_s=waited_s)
 
     async def _look_around(self) -> None:
-        """Check from time to time that the group is still current, for a reader that gets no batches to
-        commit.
-        """
+        """Check from time to time that the group is still current, also without batches to commit."""
         if time.monotonic() - self._checked_at > LOOK_S:
             self._checked_at = time.monotonic()
             with suppress(Unavailable):

@@ -1,6 +1,6 @@
-"""What happens to a view's generations, as pure functions on the entries of its control document.
+"""Changes to a view's generations, as pure functions on the entries of its control document.
 
-Each changes the entries it is given and is written back whole, or done again on newer ones.
+Each changes the given entries. The caller writes them back whole, or repeats the call on newer entries.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ Entries = dict[str, dict[str, Any]]
 
 
 def listed(view: str, entries: Entries) -> list[Generation]:
-    """Return the generations, the oldest first."""
+    """Return the generations, oldest first."""
     numbers = sorted(map(int, entries))
     return [Generation(view, n, entries[str(n)]["version"], entries[str(n)]["state"]) for n in numbers]
 
 
 def begin(view: str, version: int, now: datetime, entries: Entries) -> Generation:
-    """Return the generation of a version that is on its way, else a new one.
+    """Return the unfinished generation of this version, else a new one.
 
-    Its number is the time in milliseconds, so that a database that was emptied gives none a second time: a
-    projector that has not noticed yet would go on in the new one, with all that was before missing.
+    Its number is the time in milliseconds, so that an emptied database assigns no number twice: a projector
+    that has not noticed yet would continue in the new generation, without the earlier documents.
     """
     for generation in listed(view, entries):
         if generation.version == version and generation.state in ("building", "following"):
@@ -35,14 +35,14 @@ def begin(view: str, version: int, now: datetime, entries: Entries) -> Generatio
 
 
 def follow(generation: Generation, now: datetime, entries: Entries) -> None:
-    """Let a building generation follow."""
+    """Make a building generation follow."""
     entry = entries.get(str(generation.number))
     if entry and entry["state"] == "building":
         entry.update(state="following", changed_at=now)
 
 
 def switch(generation: Generation, now: datetime, entries: Entries) -> bool:
-    """Let a following generation serve, unless the one before has reached further; say whether it serves."""
+    """Make a following generation serve, unless the old one is ahead; return True if it serves."""
     mine = entries.get(str(generation.number))
     if mine is None or mine["state"] not in ("following", "serving"):
         return False
@@ -57,7 +57,7 @@ def switch(generation: Generation, now: datetime, entries: Entries) -> bool:
 
 
 def drop(before: datetime, entries: Entries) -> frozenset[str]:
-    """Strike out what was retired before that time; returns the numbers that are left."""
+    """Remove the generations retired before that time; return the numbers of the rest."""
     for number, entry in list(entries.items()):
         if entry["state"] == "retired" and entry["changed_at"] <= before:
             del entries[number]

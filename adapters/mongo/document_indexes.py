@@ -1,4 +1,4 @@
-"""The indexes of a generation's collection: those its view names, and the one that finds parked streams."""
+"""The indexes of a generation's collection: those of its view, and the one that finds parked streams."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from adapters.mongo.bodies import written_name
 from projections.view import View
 
 LISTED = "listed"
-"""Finds and counts see only documents that are; the indexes hold no others."""
+"""Finds and counts see only listed documents; the indexes hold no others."""
 
 PARKED = "parked.position"
-"""Where parked streams are found, in the order in which they are listed."""
+"""Finds parked streams, in the order in which they are listed."""
 
 EXPIRES = "expires_at"
-"""When MongoDB removes a document by itself."""
+"""The time at which MongoDB removes a document by itself."""
 
 
 def path(field: str) -> str:
-    """Return where a body's field is in a stored document."""
+    """Return the path of a body's field in a stored document."""
     return f"body.{written_name(field)}"
 
 
 def view_indexes(view: View | None) -> list[IndexModel]:
-    """Return the indexes of a view's generations. Every one ends in the id, as every order does."""
+    """Return the indexes of a view's generations. Each ends in the id, as every order does."""
     parked = IndexModel(
         [(PARKED, ASCENDING), ("_id", ASCENDING)], partialFilterExpression={PARKED: {"$exists": True}}
     )
@@ -31,7 +31,7 @@ def view_indexes(view: View | None) -> list[IndexModel]:
 
 
 def expiry_index() -> IndexModel:
-    """Return the index by which MongoDB removes what has expired."""
+    """Return the index by which MongoDB removes expired documents."""
     return IndexModel([(EXPIRES, ASCENDING)], expireAfterSeconds=0)
 
 

@@ -1,7 +1,7 @@
 """Builds the filters of finds and counts.
 
-A field that is missing or null sorts below every value, and no comparison with a value meets it. A page
-begins with one bound on the sort's key, which is one range of its index, and among equal keys after the id.
+A missing or null field sorts below every value, and no comparison with a value matches it. A page starts
+with one bound on the sort key, which is one range of its index, and among equal keys after the id.
 """
 
 from __future__ import annotations
@@ -39,19 +39,20 @@ def find_filter(
 
 
 def count_filter(generation: Generation, where: Sequence[Condition], more: Sequence[Filter] = ()) -> Filter:
-    """Return the filter of what meets every condition."""
+    """Return the filter of the documents that meet every condition."""
     clauses = [*map(_condition, where), *more]
     chosen: Filter = {LISTED: True, **unexpired(generation)}
     return {**chosen, "$and": clauses} if clauses else chosen
 
 
 def unexpired(generation: Generation) -> Filter:
-    """Return what leaves out the expired: MongoDB removes them up to a minute or more after their time."""
+    """Return the filter without expired documents, which MongoDB removes a minute or more late."""
     return {} if generation.number else {EXPIRES: {"$gt": datetime.now(UTC)}}
 
 
 def _behind(key: str, descending: bool, after: Place) -> list[Filter]:
-    # Never `{key: {"$lte": value}}`: it would leave out what has no key, which comes after every value.
+    # Not `{key: {"$lte": value}}`: that would leave out documents without the key, which come after every
+    # value.
     among_equals: Filter = {"_id": {"$lt" if descending else "$gt": after.id}}
     if after.key is None and descending:
         return [{key: None}, among_equals]

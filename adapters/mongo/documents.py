@@ -1,7 +1,7 @@
-"""The document store on MongoDB: `_id` is a document's id, `body` the document, a collection each generation.
+"""The document store on MongoDB: a collection for each generation, `_id` the id, `body` the document.
 
-A batch is written as entries, documents, watermarks, each acknowledged before the next begins: cut off
-anywhere, it comes again, and what is there already changes nothing.
+A batch is written as entries, documents, watermarks, each acknowledged before the next begins. An interrupted
+batch comes again, and the parts already written change nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from projections.view import Document
 _DUPLICATE = 11000
 _UNWRITABLE = frozenset({2, 15, 22, 121, 171, 10334})
 """BadValue, Overflow, InvalidBSON, DocumentValidationFailure, CannotIndexParallelArrays, BSONObjectTooLarge:
-errors that say something about a document. All others say something about the server."""
+errors that concern a document. All others concern the server."""
 
 
 class MongoDocuments(MongoGenerations):
@@ -58,7 +58,7 @@ class MongoDocuments(MongoGenerations):
     ) -> frozenset[str]:
         """See DocumentStore.
 
-        A generation that is retired while this writes may keep what was written: nobody will read it.
+        A generation that is retired during the write may keep the documents: no query reads them.
         """
         entered = [_put(id, {"body": packed(body)}) for id, body in dict(entries).items()]
         changed = [_compare_and_set(change) for change in changes]
@@ -77,7 +77,7 @@ class MongoDocuments(MongoGenerations):
         """See DocumentStore."""
         rows = [_put(id, {"body": packed(body), EXPIRES: expires_at}) for id, body in documents.items()]
         into = self._documents(Generation(collection, 0))
-        # Each time: it costs nothing when it is there, and a database may have been emptied.
+        # Called each time: it costs nothing if the index exists, and the database may have been emptied.
         await self._ask(into.create_indexes([expiry_index()]))
         if rows:
             await self._bulk(into, rows)
@@ -105,14 +105,15 @@ class MongoDocuments(MongoGenerations):
         return [_stored(row) for row in await self._ask(cursor.sort([(PARKED, 1), ("_id", 1)]).to_list())]
 
     async def sweep(self) -> None:
-        """Do nothing: MongoDB removes what has expired, and until then it is not found."""
+        """Do nothing: MongoDB removes expired documents, and no query returns them until then."""
 
     async def _write_changes(
         self, documents: AsyncCollection[Fields], changes: Sequence[Change], operations: list[ReplaceOne[Any]]
     ) -> frozenset[str]:
         """Write documents by compare-and-set; returns the ids of those that lost."""
         refused, inserted = await self._bulk(documents, operations)
-        # What was thought there and is not has been inserted: take it back, it lost like any other.
+        # A document that was expected and is missing has been inserted by the upsert: remove it and count
+        # it as lost.
         vanished = [changes[i].after for i in inserted if changes[i].before.handled]
         for after in vanished:
             mine = {"_id": after.id, "seen": after.seen, "handled": after.handled}
@@ -122,9 +123,9 @@ class MongoDocuments(MongoGenerations):
     async def _bulk(
         self, documents: AsyncCollection[Fields], operations: Sequence[ReplaceOne[Any]]
     ) -> tuple[list[int], list[int]]:
-        """Do all of them; returns the numbers of those that met a duplicate id, and of those that inserted.
+        """Run all writes; return the numbers of those that met a duplicate id, and of those that inserted.
 
-        Raises Unavailable or Unwritable, and then some of them may be written.
+        Raises Unavailable or Unwritable; some of the writes may then be done.
         """
         try:
             result = (await self._ask(documents.bulk_write(operations, ordered=False))).bulk_api_result
@@ -135,9 +136,9 @@ class MongoDocuments(MongoGenerations):
 
 
 def _compare_and_set(change: Change) -> ReplaceOne[Any]:
-    """Return a write that meets a duplicate id, by its number in the batch, where another document stands.
+    """Return a write that meets a duplicate id, named by its number, if another document is there.
 
-    Without the upsert the answer would be how many lost, and not which.
+    Without the upsert the answer would give the number of lost writes, and not which ones.
     """
     before, after = change.before, change.after
     fields: Fields = {"seen": after.seen, "handled": after.handled, "listed": after.listed}
@@ -157,7 +158,7 @@ def _put(id: str, fields: Fields) -> ReplaceOne[Any]:
 def _raise_worse(errors: Iterable[Fields], concerns: Sequence[Fields]) -> None:
     for error in errors:
         if error["code"] in _UNWRITABLE:
-            raise Unwritable(f"MongoDB can't hold this: {error['errmsg']}")
+            raise Unwritable(f"MongoDB can't store this: {error['errmsg']}")
         if error["code"] != _DUPLICATE:
             raise Unavailable(f"MongoDB could not write: {error['errmsg']}")
     if concerns:

@@ -1,7 +1,7 @@
-"""Which generations of a view there are, and which one serves: one control document for each view.
+"""The generations of a view, and which of them serves: one control document for each view.
 
-It is changed by compare-and-set on its revision and holds the watermarks too, so that a switch is one write
-and `standing` is one read. A generation's documents are in a collection of its own, named after its number.
+Compare-and-set on its revision changes it. It holds the watermarks too, so that a switch is one write and
+`standing` is one read. A generation's documents are in a collection of its own, named after its number.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from projections.view import View
 R = TypeVar("R")
 
 INDEXING_S = 60.0
-"""The longest wait for an index over documents that are there."""
+"""The longest wait for an index over existing documents."""
 
 _NO_CONTROL: Fields = {"revision": 0, "generations": {}}
 _LIVING = {"$in": ["building", "following", "serving"]}
 
 
 class MongoGenerations:
-    """Generations and watermarks, as projections.documents.DocumentStore has them.
+    """Generations and watermarks, as defined by projections.documents.DocumentStore.
 
-    `views` tells which indexes a new generation gets before anything is written to it.
+    `views` names the indexes that a new generation gets before its first document.
     """
 
     def __init__(self, server: MongoServer, views: Sequence[View]) -> None:
@@ -48,7 +48,7 @@ class MongoGenerations:
         """See DocumentStore."""
         for view in views:
             for generation in await self.generations(view.name):
-                # Those of another version are the business of the process that has it.
+                # The indexes of another version are made by the process that has that version.
                 if generation.version == view.version and generation.state != "retired":
                     with pymongo.timeout(INDEXING_S):
                         await self._index(generation, view)
@@ -73,7 +73,7 @@ class MongoGenerations:
     async def begin(self, view: str, version: int) -> Generation:
         """See DocumentStore."""
         generation = await self._change(view, partial(begin, view, version, datetime.now(UTC)))
-        # Also when it was there: who began it may have died before its indexes were made.
+        # Also if it exists: the process that began it may have died before it made the indexes.
         await self._index(generation, self._views.get(view))
         return generation
 
@@ -86,9 +86,10 @@ class MongoGenerations:
         return await self._change(generation.view, partial(switch, generation, datetime.now(UTC)))
 
     async def drop_retired(self, older_than_s: float) -> None:
-        """See DocumentStore. Also drops what a late writer made anew of a generation that is gone."""
+        """See DocumentStore. Also drops collections that a late writer made again after the drop."""
         before = datetime.now(UTC) - timedelta(seconds=older_than_s)
-        # First what is there, then what belongs to a generation: one begun in between is in neither.
+        # Lists the collections first and the generations second: a generation begun in between is in
+        # neither list.
         there = await self._ask(self._database.list_collection_names())
         for control in await self._ask(self._control.find({}, {"_id": 1}).to_list()):
             left = await self._change(control["_id"], partial(drop, before))
@@ -98,7 +99,7 @@ class MongoGenerations:
                     await self._ask(self._database.drop_collection(name))
 
     def _documents(self, generation: Generation) -> AsyncCollection[Fields]:
-        """Return a generation's collection; number 0 is that of documents which no event tells of."""
+        """Return a generation's collection; number 0 is that of documents without events."""
         name = f"{generation.view}_{generation.number}" if generation.number else generation.view
         return self._database[name]
 
@@ -108,7 +109,7 @@ class MongoGenerations:
             raise _gone(generation)
 
     async def _mark(self, generation: Generation, watermarks: Mapping[str, int]) -> None:
-        """Move watermarks of a living generation forward, in one update. Raises GenerationGone."""
+        """Move the watermarks of a living generation forward, in one update. Raises GenerationGone."""
         entry = f"generations.{generation.number}"
         reached = {f"{entry}.watermarks.{written_name(shard)}": at for shard, at in watermarks.items()}
         living = {"_id": generation.view, f"{entry}.state": _LIVING}
@@ -125,7 +126,7 @@ class MongoGenerations:
         return control["generations"] if control else {}
 
     async def _change(self, view: str, change: Callable[[Entries], R]) -> R:
-        """Let `change` work on a view's generations and write them back; again, when another was faster."""
+        """Apply `change` to a view's generations and write them back; repeat it after a lost race."""
         while True:
             control = await self._ask(self._control.find_one({"_id": view})) or _NO_CONTROL
             entries = deepcopy(control["generations"])
@@ -137,7 +138,8 @@ class MongoGenerations:
         revision = control["revision"]
         after = {"_id": view, "revision": revision + 1, "generations": entries}
         try:
-            # Only the first is inserted: a database that was emptied meanwhile must stay empty.
+            # Only the first change inserts the control document: a database emptied meanwhile must stay
+            # empty.
             before = {"_id": view, "revision": revision}
             result = await self._ask(self._control.replace_one(before, after, upsert=revision == 0))
         except DuplicateKeyError:
@@ -146,6 +148,4 @@ class MongoGenerations:
 
 
 def _gone(generation: Generation) -> GenerationGone:
-    return GenerationGone(
-        f"generation {generation.number} of {generation.view} is retired, or was never here"
-    )
+    return GenerationGone(f"generation {generation.number} of {generation.view} is retired or unknown")

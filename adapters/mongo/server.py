@@ -1,4 +1,4 @@
-"""The one way we reach MongoDB: what is acknowledged is on disk, and when it is away we know in seconds."""
+"""The connection to MongoDB: acknowledged writes are on disk, and outages are noticed in seconds."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Fields = dict[str, Any]
 R = TypeVar("R")
 
 CONNECT_S = 2.0
-"""The longest wait for a primary, and for a connection to it."""
+"""The longest wait for a primary and for a connection to it."""
 DEADLINE_S = 5.0
-"""The longest that one call takes, pymongo's own retries included, unless its user names another."""
+"""The longest duration of one call, including pymongo's own retries, unless its caller gives another."""
 _REFUSED = (13, 18)
 """Error codes Unauthorized and AuthenticationFailed."""
 
 
 class MongoServer:
-    """The database that a URL names, `beatledger` if it names none; of the event loop in which it is made.
+    """The database of a URL (`beatledger` if it names none), for the event loop that made it.
 
-    It connects by itself, now or once the server is there. pymongo retries a read, and a write that the
-    server recognises as the same one; nothing else is safe to send twice.
+    It connects by itself, now or once the server is reachable. pymongo retries a read, and a write that the
+    server recognises as a repetition; no other call is safe to send twice.
     """
 
     def __init__(self, url: str) -> None:
@@ -57,13 +57,13 @@ class MongoServer:
         self._asked = set[asyncio.Task[Any]]()
 
     async def ask(self, call: Coroutine[Any, Any, R]) -> R:
-        """Return a call's answer. Raises Unavailable when the server is away, or no primary, or too slow.
+        """Return a call's result. Raises Unavailable if the server is unreachable, not primary, or too slow.
 
-        And for every other error that says nothing about a document: those are BulkWriteError and
-        DuplicateKeyError, which its caller knows what to do with.
+        It also raises Unavailable for every other error that does not concern a document. BulkWriteError and
+        DuplicateKeyError concern documents and go to the caller.
 
-        Whoever asks may be cancelled, the call ends by itself: pymongo cancelled while it connects leaves an
-        open socket behind, and at any other time it hangs up.
+        A cancelled caller returns at once while the call ends by itself: pymongo leaves a socket open if it
+        is cancelled while it connects, and closes the connection if it is cancelled at another time.
         """
         task = asyncio.create_task(call)
         self._asked.add(task)
@@ -77,23 +77,23 @@ class MongoServer:
                 raise Unavailable("MongoDB can't be reached or did not answer in time: try again") from error
             if isinstance(error, OperationFailure) and error.code in _REFUSED:
                 raise Unavailable("MongoDB refuses the user or password of BEATLEDGER_MONGO_URL") from error
-            raise Unavailable(f"MongoDB did not do as it was asked: {error}") from error
+            raise Unavailable(f"MongoDB refused the call: {error}") from error
 
     def _answered(self, task: asyncio.Task[Any]) -> None:
         self._asked.discard(task)
         if not task.cancelled():
-            # Seen, also when nobody waits for it any more: else asyncio reports it as lost.
+            # Retrieves the error of a call without a caller; asyncio would log it as never retrieved.
             task.exception()
 
     async def close(self) -> None:
-        """Wait for the calls whose askers are gone, at most to their deadline, and hang up."""
+        """Wait for the calls without a caller, at most until their deadline, and disconnect."""
         if self._asked:
             await asyncio.wait(self._asked)
         await self._client.close()
 
 
 class _PlainInt(TypeDecoder):
-    """Reads numbers beyond 32 bits as the int that was written: JSON encoders don't know pymongo's Int64."""
+    """Reads numbers beyond 32 bits as int, because JSON encoders don't know pymongo's Int64."""
 
     @property
     def bson_type(self) -> type[Int64]:

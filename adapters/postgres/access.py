@@ -19,8 +19,8 @@ DATABASE = "beatledger"
 class Access:
     """libpq connection strings to one database, one for each role.
 
-    Serving processes use `serving`; migrations use `owner`; `superuser` creates roles and databases.
-    They hold passwords, so a repr shows none of them.
+    Serving processes use `serving`; migrations use `owner`; `superuser` creates roles and databases. They
+    hold passwords, so a repr shows none of them.
     """
 
     superuser: str = field(repr=False)

@@ -59,9 +59,7 @@ class Flushed:
 
 
 class AppendCall:
-    """A connection of the serving role, opened on demand and closed after every error that leaves its state
-    unknown.
-    """
+    """A connection of the serving role, opened on demand and closed after errors that leave it in doubt."""
 
     def __init__(self, conninfo: str) -> None:
         # Detects a server that vanished from the network within seconds; the kernel's default is a quarter
@@ -104,9 +102,7 @@ class AppendCall:
         return Flushed(base, at, msgspec.json.decode(refused) if refused else [])
 
     def hang_up(self) -> None:
-        """End the statement that `send` waits for, from another thread: `send` raises OperationalError at
-        once.
-        """
+        """End the statement that `send` waits for, from another thread: `send` raises OperationalError."""
         if (connection := self._connection) is not None:
             hang_up(connection)
 
@@ -133,8 +129,7 @@ class AppendCall:
 
 
 def in_doubt(error: psycopg.Error) -> bool:
-    """Return True if the error concerns the database's state, not the batch: the batch may be sent again
-    unchanged.
+    """Return True if the error concerns the database's state: the same batch may be sent again.
 
     Connection lost, shutting down, disk full, out of memory, lock timeout, deadlock, read-only standby.
     """

@@ -1,8 +1,7 @@
 """Group commit: many writers, one queue, and one thread that sends the queued appends as one transaction.
 
-The library holds a table lock over a round trip and an fsync for each append, so its writers queue for
-the disk. Here one fsync serves all appends that arrived during the last one; docs/adr/0003-group-commit.md
-has
+The library holds a table lock over a round trip and an fsync for each append, so its writers queue for the
+disk. Here one fsync serves all appends that arrived during the last one; docs/adr/0003-group-commit.md has
 the numbers.
 """
 
@@ -30,9 +29,7 @@ CAPACITY_BYTES = 64_000_000
 MAX_BATCH = 1_000
 MAX_BATCH_BYTES = 4_000_000
 STUCK_S = 10.0
-"""After this time without an answer from the database the connection is closed and the batch sent on
-another.
-"""
+"""After this time without an answer the connection is closed and the batch sent on another."""
 _PAUSES_S = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
@@ -138,9 +135,7 @@ class AppendQueue:
         return True
 
     def _choose(self) -> list[Pending]:
-        """Take appends that don't depend on one another, in order; the others keep their order in the
-        queue.
-        """
+        """Take appends that don't depend on one another; the others keep their order in the queue."""
         chosen: list[Pending] = []
         passed: list[Pending] = []
         written: set[UUID] = set()

@@ -147,8 +147,7 @@ class PostgresDocuments(PostgresGenerations):
 
 
 # This write waits for the disk. Without that, a killed Postgres came back without writes on which its
-# projector had
-# built further, and their streams parked at the gap.
+# projector had built further, and their streams parked at the gap.
 _WRITE = "SELECT alive, lost FROM write_documents(%s, %s, %s::jsonb, %s::jsonb, %s::jsonb)"
 
 

@@ -46,9 +46,7 @@ class PostgresEventStore:
         command_key: CommandKey | None = None,
         not_after: datetime | None = None,
     ) -> Appended:
-        """See domain.log.EventStore. Also raises Invalid for content that the log can't store (a NUL in a
-        text).
-        """
+        """See domain.log.EventStore. Also raises Invalid for content that the log can't store (NUL)."""
         pending = PendingInLoop(self._pack(slices, metadata, command_key, not_after))
         self._queue.put(pending)
         try:

@@ -9,9 +9,7 @@ from contextlib import contextmanager, suppress
 
 
 class FlushBell:
-    """Rung by the flusher's thread; any event loop can listen. A missing ring proves nothing: keep
-    polling.
-    """
+    """Rung by the flusher's thread, for any event loop. A missing ring proves nothing: keep polling."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -123,9 +123,7 @@ class PostgresGenerations:
                 pass
 
     async def _drop_some(self, view: str, number: int) -> bool:
-        """Delete a chunk of documents, with the last chunk the generation too; return True if more are
-        left.
-        """
+        """Delete a chunk of documents, and after the last the generation; return True if more are left."""
         async with connection(self._pool) as conn:
             cursor = await conn.execute(
                 """

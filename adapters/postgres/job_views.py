@@ -24,9 +24,8 @@ async def read(
     """Return the jobs that match all given filters: running, then waiting in order, then the latest finished.
 
     An estimate uses the pace of the last twenty results (working time per audio time) and divides the
-    remaining
-    audio among as many workers as run now. It is null before the first result, and also when the first job in
-    the queue has waited for ten seconds while none runs, because then no worker may be there.
+    remaining audio among as many workers as run now. It is null before the first result, and also when the
+    first job in the queue has waited for ten seconds while none runs, because then no worker may be there.
     """
     async with connection(pool) as link, link.cursor(row_factory=class_row(JobView)) as cursor:
         await cursor.execute(

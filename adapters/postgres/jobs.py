@@ -96,9 +96,7 @@ class PostgresJobQueue:
         )
 
     async def expire_leases(self) -> None:
-        """End every lease now. Only for a process that knows it is the first one, so that no worker is
-        alive.
-        """
+        """End every lease now; only for a process that knows that no other worker is alive."""
         await self._execute(
             """
             UPDATE analysis_jobs SET lease_until = clock_timestamp()
@@ -145,9 +143,7 @@ class PostgresJobQueue:
     async def list(
         self, statuses: tuple[JobStatus, ...] = (), track_id: UUID | None = None, limit: int = 100
     ) -> list[JobView]:
-        """Return jobs: running ones first, then waiting ones in the order they will run, then finished,
-        newest first.
-        """
+        """Return jobs: running ones, then waiting ones in their order, then finished ones, newest first."""
         return await job_views.read(self._pool, statuses=statuses, track_id=track_id, limit=limit)
 
     async def _execute(

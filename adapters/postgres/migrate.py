@@ -1,9 +1,8 @@
-"""Brings a database to the schema of this code: applies the numbered files in migrations/, each once, in
-order.
+"""Brings a database to this code's schema: applies each file of migrations/ once, in order.
 
-`beatledger migrate`, `up` before it serves, and tests run it as the owner role; a serving process never does
-(concurrent DDL at start-up failed 15 of 32 times in a trial). An applied file never changes:
-write a new one. Each file grants the serving role the privileges it needs, including EXECUTE on functions.
+`beatledger migrate`, `up` before it serves, and tests run it as the owner role; a serving process never
+does (concurrent DDL at start-up failed 15 of 32 times in a trial). An applied file never changes: write a
+new one. Each file grants the serving role the privileges it needs, including EXECUTE on functions.
 """
 
 from __future__ import annotations

@@ -113,9 +113,7 @@ _chaining = threading.Lock()
 
 
 def settle(settled: Iterable[tuple[Pending, Outcome]]) -> list[Pending]:
-    """Store each outcome, and return the appends to wake. Under a lock: a caller's second outcome is
-    ignored.
-    """
+    """Store each outcome, and return the appends to wake. Under a lock, so that the first outcome counts."""
     first_told: list[Pending] = []
     for pending, outcome in settled:
         if pending.outcome is None:

@@ -1,9 +1,8 @@
 """Pooled connections to Postgres for all adapters, with an answer within seconds when it is unreachable.
 
-Postgres can be unreachable in three ways: gone (connections end), not started (none can be made) and stopped
-(connections stay open and silent, which no timeout of the server ends). In the last case a deadline on this
-side
-closes the socket.
+Postgres can be unreachable in three ways: gone (connections end), not started (none can be made) and
+stopped (connections stay open and silent, which no timeout of the server ends). In the last case a deadline
+on this side closes the socket.
 """
 
 from __future__ import annotations
@@ -83,8 +82,7 @@ def make_pool(serving_conninfo: str, max_size: int = 10) -> Pool:
 
 
 def patient_only_for_seconds(conninfo: str) -> str:
-    """Return the connection string with a limit for connecting; the server ends statements of closed
-    connections.
+    """Return the connection string with a time limit to connect, and a check for closed connections.
 
     Its times are UTC, whatever the server's time zone is.
     """
@@ -127,8 +125,7 @@ def _no_cancellation_lost() -> Generator[None]:
     """Re-raise a cancellation that was swallowed inside the block.
 
     Before Python 3.12 asyncio.wait_for(), which the pool uses, swallows a cancellation that arrives
-    together with the
-    connection; and the error of a server that dies at that moment hides another one.
+    together with the connection; and the error of a server that dies at that moment hides another one.
     """
     task = asyncio.current_task()
     assert task is not None

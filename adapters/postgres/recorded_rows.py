@@ -47,8 +47,7 @@ async def fetch_recorded(
     """Return the first page of the events that match a clause (condition and order) over the columns.
 
     The order must be that of the log. `prepare` keeps one plan for all parameters; do not use it for
-    clauses whose best
-    index depends on them.
+    clauses whose best index depends on them.
     """
     cut = [limit + 1, limit, PAGE_BYTES, PAGE_BYTES]
     cursor = await connection.execute(

@@ -1,8 +1,7 @@
 """The eventsourcing library on this log: its Application, Repository and subscribe() work on these recorders.
 
 The library's recorders create tables and write to them. These leave the tables to the migrations and send
-events
-through the queue that all appends of this process use. Selecting is the library's code.
+events through the queue that all appends of this process use. Selecting is the library's code.
 """
 
 from __future__ import annotations
@@ -101,8 +100,7 @@ class LedgerFactory(PostgresFactory):
     """The factory for an Application of the library.
 
     Set PERSISTENCE_MODULE=adapters.postgres.recorder:LedgerFactory and, because a serving role makes no
-    tables,
-    CREATE_TABLE=no. All applications of a database share its one log, whatever their names are.
+    tables, CREATE_TABLE=no. All applications of a database share its one log, whatever their names are.
     """
 
     def __init__(self, env: Environment | EnvType | None) -> None:

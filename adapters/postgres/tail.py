@@ -83,9 +83,7 @@ class PostgresLog:
 
 
 class TailSubscription:
-    """One reader of a group. While Postgres is unreachable it waits, then continues; it never skips
-    events.
-    """
+    """One reader of a group. It waits while Postgres is unreachable; it never skips events."""
 
     def __init__(
         self,
@@ -142,9 +140,7 @@ class TailSubscription:
         self._committed = position
 
     async def _read(self, conn: AsyncConnection[Any]) -> Batch | None:
-        """Return the next batch; None at the end of the log; without events if only other categories
-        follow.
-        """
+        """Return the next batch, without events if only other categories follow; None at the log's end."""
         head = await fetch_head(conn)
         if head <= self._position:
             return None
