@@ -1,4 +1,4 @@
-"""Bounded concurrent drivers: one at a time for each key, each key's inputs in order, keys in turn."""
+"""Bounded concurrent drivers: each key's inputs one at a time and in order, the keys in turn."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 AT_ONCE = 16
-"""Keys driven at once by one process manager."""
+"""Keys that one process manager drives at once."""
 
 _AGAIN_S = (0.1, 5.0)
-"""The first wait before an input is tried again, and the longest; it doubles in between."""
+"""The first and the longest wait before an input is retried; it doubles in between."""
 
 I = TypeVar("I")  # noqa: E741
 
@@ -25,9 +25,9 @@ class _Waiting(Generic[I]):
 
 
 class Drivers(Generic[I]):
-    """`handle(key, input)` returns whether the input is done with; False = give it again, after a backoff.
+    """`handle(key, input)` returns True if the input is done; False = retry it after a backoff.
 
-    A key that waits for its next try occupies no driver.
+    A key that waits for its retry occupies no driver.
     """
 
     def __init__(self, handle: Callable[[str, I], Awaitable[bool]]) -> None:
@@ -36,20 +36,20 @@ class Drivers(Generic[I]):
         self._ready: asyncio.Queue[str] = asyncio.Queue()
 
     def give(self, key: str, input: I, done: Callable[[], None]) -> None:
-        """Queue an input; `done` is called once it is done with."""
+        """Queue an input; `done` is called once it is done."""
         if (queue := self._queues.get(key)) is None:
             queue = self._queues[key] = deque()
             self._ready.put_nowait(key)
         queue.append(_Waiting(input, done))
 
     def forget_waiting(self) -> None:
-        """Drop what waits; an input in hand ends as it would. The log and the store give the rest again."""
+        """Drop the waiting inputs, which log and store deliver again; a running one ends normally."""
         for queue in self._queues.values():
             while len(queue) > 1:
                 queue.pop().done()
 
     async def run(self) -> None:
-        """Drive until cancelled. Raises what `handle` raises."""
+        """Drive until cancelled. Raises the errors of `handle`."""
         async with asyncio.TaskGroup() as drivers:
             for _ in range(AT_ONCE):
                 drivers.create_task(self._drive())

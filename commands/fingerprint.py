@@ -1,4 +1,4 @@
-"""What makes two requests under one idempotency key the same request."""
+"""The fingerprint that tells whether two requests under one idempotency key are the same."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A process manager's place in the log: reads on while events are handled, commits behind what is done.
+"""A process manager's position in the log: reads ahead while events are handled, commits handled batches.
 
-A group that is new, or has lost its place, replays all there is from the event store and then follows from
-where the log ended before.
+A group that is new, or has lost its position, replays the whole event store and then follows the log from its
+earlier end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 _AGAIN_S = 1.0
 
 HandOut = Callable[[Sequence[Recorded], Callable[[], None]], Awaitable[None]]
-"""Takes events over and calls the function once for each that is done with."""
+"""Takes events over and calls the function once for each event that is done."""
 
 
 class Follower:
@@ -48,7 +48,7 @@ class Follower:
         self._subscription: Subscription | None = None
 
     async def run(self) -> None:
-        """Follow the log until cancelled. After an error it begins again at the last commit."""
+        """Follow the log until cancelled. After an error it starts again at the last commit."""
         while True:
             try:
                 await self._follow()
@@ -58,23 +58,23 @@ class Follower:
             await asyncio.sleep(_AGAIN_S)
 
     async def lag(self, now: datetime) -> Lag | None:
-        """Return how far this member is behind; None while it was shown nothing of what is its own to follow.
+        """Return this member's lag; None before it has been shown events of its shards.
 
         Raises Unavailable.
         """
         reached = self._reached
-        # What a rebalance gave to others is theirs to be late with. Without any shard this member may as well
-        # be between two subscriptions: then the last place it reached counts.
+        # Shards that a rebalance gave to others are not counted. Without any shard this member may also be
+        # between two subscriptions: then its last position counts.
         if self._subscription is not None and (ours := self._subscription.reached):
             reached = {shard: position for shard, position in reached.items() if shard in ours}
         if not reached:
-            # A member that cannot reach the log is shown nothing either.
+            # A member that can't reach the log is shown nothing either.
             await self._log.end_offsets(self._categories)
             return None
         return await lag(self._store, self._categories, reached.values(), now)
 
     async def _follow(self) -> None:
-        # What the last subscription handed out and nobody has begun comes again.
+        # Events that the last subscription delivered and no driver has begun come again.
         self._forget_waiting()
         if not await self._log.group_exists(self._group):
             await self._catch_up()

@@ -1,12 +1,12 @@
 """The shape of a process manager: pure functions over recorded events, run by `commands.process.Process`.
 
 To add one: write `evolve(state, recorded)` and `react(state, cause)` beside its commands, build a
-`ProcessManager` from them, and add one entry to app/process_list.py.
-Test it as given(events).when(event or deadline).then(actions): tests/unit/commands/process_house.py.
+`ProcessManager` from them, and add one entry to app/process_list.py. Test it as given(events).when(event or
+deadline).then(actions): tests/unit/commands/process_house.py.
 
-Every input is handled at least once, in the order of its key. So each thing a reaction asks for must be
-harmless when it is repeated: commands carry ids derived from their content, effects are idempotent, a
-deadline set twice is one row.
+Every input is handled at least once, in the order of its key. Therefore each result of a reaction must be
+harmless when repeated: commands have ids derived from their content, effects are idempotent, and a deadline
+set twice is one row.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ClearDeadline:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A deadline that has passed. `position`, `event_id`, `correlation_id` are of the event it derives from.
+    """A deadline that has passed. `position`, `event_id`, `correlation_id` are those of its source event.
 
     `turn` counts the deadlines derived from that event one after the other, from 0.
     """
@@ -69,30 +69,30 @@ class Due:
 
 
 Cause = Recorded | Due
-"""What a process manager reacts to."""
+"""The inputs of a process manager."""
 
 Verdict = Literal["retry", "park", "stop"]
-"""After an input failed: try again with backoff, park its key and go on, or end the process."""
+"""The response to a failed input: retry with backoff, park its key and continue, or end the process."""
 
 
 def retry_or_park(error: Exception) -> Verdict:
-    """Retry while a store is away or busy, or a race was lost; park the key for everything else."""
+    """Retry while a store is unreachable or busy, or a race was lost; park the key on every other error."""
     return "retry" if isinstance(error, Unavailable | Busy | RevisionConflict) else "park"
 
 
 async def no_effects(effect: Any) -> None:
-    """Refuse every effect: this process manager has commands and deadlines only."""
+    """Refuse every effect: this process manager returns only commands and deadlines."""
     raise TypeError(f"{type(effect).__name__} is neither a command nor a deadline, and there are no effects")
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessManager(Generic[S]):
-    """What a process manager is, as data; one instance of its state for each partition key.
+    """A process manager as data; each partition key has a state of its own.
 
-    `name` is its consumer group and the owner of its rows; `types` names the events it takes in, None = all
-    of its categories. `react` gets the state with the event folded in, and returns a sequence of Send,
-    SetDeadline, ClearDeadline, or effects of its own (plain data), which `perform` carries out. Effects take
-    effect first, in the order given, then deadlines, and then the commands, many at once.
+    `name` is its consumer group and the owner of its rows; `types` names the events it handles, None = all
+    of its categories. `react` gets the state with the event folded in and returns a sequence of Send,
+    SetDeadline, ClearDeadline, or effects of its own (plain data), which `perform` executes. Effects are
+    executed first, in the order given, then deadlines, and then the commands, many at once.
     """
 
     name: str
@@ -106,5 +106,5 @@ class ProcessManager(Generic[S]):
     verdict: Callable[[Exception], Verdict] = retry_or_park
 
     def takes(self, recorded: Recorded) -> bool:
-        """Say whether an event of its categories concerns it."""
+        """Return True if it handles this event of its categories."""
         return self.types is None or recorded.type in self.types

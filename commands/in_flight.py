@@ -1,4 +1,4 @@
-"""Which batches are still being handled: how far a reader may commit, and when it must wait."""
+"""The batches that are being handled: how far a reader may commit, and when it must wait."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from domain.log import PAGE_BYTES, Batch
 
 MAX_EVENTS = 500
-"""Events handed out and not done with; the reader waits for room beyond it."""
+"""The most unfinished events; beyond it the reader waits."""
 MAX_BYTES = 5 * PAGE_BYTES
-"""The JSON of these events: each may hold a grid."""
+"""The most JSON of these events, since each may hold a grid."""
 MAX_BATCHES = 10_000
-"""Batches not committed yet: what comes again after a crash."""
+"""The most uncommitted batches, which come again after a crash."""
 
 
 @dataclass(slots=True)
@@ -24,7 +24,7 @@ class _Open:
 
 
 class InFlight:
-    """The batches of one reader in the order they came."""
+    """The batches of one reader in the order of their arrival."""
 
     def __init__(self) -> None:
         self._open: deque[_Open] = deque()
@@ -33,8 +33,8 @@ class InFlight:
         self._changed = asyncio.Event()
 
     def begin(self, batch: Batch, events: int) -> Callable[[], None]:
-        """Take a batch in; the function returned is to be called once for each of its `events`."""
-        # Without its events: those that are done with must not be held by one before them that is not.
+        """Add a batch; call the returned function once for each of its `events`."""
+        # Keeps no events: finished ones must not be held in memory by an unfinished one before them.
         entry, share = _Open(replace(batch, events=()), events), batch.bytes / max(events, 1)
         self._open.append(entry)
         self._events += events
@@ -54,7 +54,7 @@ class InFlight:
         await self._until(self._has_room)
 
     async def finished(self) -> Sequence[Batch]:
-        """Wait for the oldest batch; return it and those behind it that are done with as well."""
+        """Wait for the oldest batch; return it and the finished batches behind it."""
         await self._until(lambda: bool(self._open) and self._open[0].left == 0)
         done: list[Batch] = []
         while self._open and self._open[0].left == 0:
@@ -63,14 +63,14 @@ class InFlight:
         return done
 
     async def empty(self) -> None:
-        """Return when every batch is done with and was returned by `finished`."""
+        """Return when every batch is finished and was returned by `finished`."""
         await self._until(lambda: not self._open)
 
     def _has_room(self) -> bool:
         return self._events < MAX_EVENTS and self._bytes < MAX_BYTES and len(self._open) < MAX_BATCHES
 
     async def _until(self, true: Callable[[], bool]) -> None:
-        # Several wait on one event: each looks again whenever anything changed.
+        # Several callers wait on one event: each checks again after every change.
         while not true():
             self._changed.clear()
             await self._changed.wait()

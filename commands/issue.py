@@ -1,4 +1,4 @@
-"""How a command is handed in and answered, apart from what it asks."""
+"""How a command is issued and answered, apart from its content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from domain.command import Role
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who issues a command: `user:ACCOUNT-ID`, `service:NAME` or `device:SLUG`, and what they may do."""
+    """The issuer of a command (`user:ACCOUNT-ID`, `service:NAME` or `device:SLUG`) and its roles."""
 
     actor: str
     roles: frozenset[Role]
@@ -22,9 +22,9 @@ class Caller:
 class Issue:
     """The circumstances of one command.
 
-    `command_id` makes a repetition recognisable: derived from an Idempotency-Key or by a process manager,
-    None when nothing may be deduplicated. `if_match` holds revisions, one of which must be the current one.
-    A correlation id of None starts a new correlation with this command's id.
+    `command_id` identifies a repetition: derived from an Idempotency-Key or by a process manager, None to
+    deduplicate nothing. `if_match` holds revisions, one of which must be the current one. A correlation id
+    of None starts a new correlation with this command's id.
     """
 
     caller: Caller
@@ -37,9 +37,9 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command came to: an HTTP status and body, where its stream and the log now stand.
+    """The result of a command: an HTTP status and body, and the new revision and position.
 
-    `repeated` tells that an earlier issue of the same command had been answered so.
+    `repeated` = an earlier issue of the same command got this answer.
     """
 
     status: int

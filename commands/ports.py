@@ -1,4 +1,4 @@
-"""What the write side asks of the world; adapters implement these structurally, `app` puts them together."""
+"""The ports of the write side; adapters implement them structurally, `app` connects them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Snapshots(Protocol):
         ...
 
     async def write_snapshot(self, stream: UUID, revision: int, fold_version: int, state: bytes) -> None:
-        """Keep this snapshot unless a later one is there."""
+        """Keep this snapshot unless a later one exists."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class StoredArtefact:
-    """An immutable file, named by what is in it."""
+    """An immutable file, named by its content."""
 
     sha256: str
     bytes: int
@@ -57,9 +57,9 @@ class Artefacts(Protocol):
         ...
 
     async def delete(self, sha256: str) -> None:
-        """Remove the content if it is there."""
+        """Remove the content if it exists."""
         ...
 
 
 HEAD_BYTES = 8192
-"""First bytes of an upload that tell its type: an MP3 torn in mid-frame, and three of its longest frames."""
+"""The first bytes of an upload that show its type: an MP3 cut in mid-frame, and three long frames."""

@@ -1,6 +1,6 @@
-"""Runs a process manager: follows the log, drives its keys, watches its deadlines, parks what fails.
+"""Runs a process manager: follows the log, drives its keys, watches its deadlines, parks failed keys.
 
-Any number of processes may run the same one: they share the log's partitions and the deadlines.
+Any number of processes may run the same one: they divide the log's partitions and the deadlines.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from domain.recorded import Recorded
 log = structlog.get_logger(__name__)
 
 DEADLINES_S = 0.25
-"""How often to look for deadlines that have passed."""
+"""The interval at which passed deadlines are looked for."""
 DEADLINES_AT_ONCE = 100
 _AWAY_S = 1.0
 MAX_ERROR = 2_000
@@ -35,7 +35,7 @@ MAX_ERROR = 2_000
 
 
 class Stopped(Exception):
-    """A process manager's error policy ends the process at this input."""
+    """The error policy of a process manager ended the process at this input."""
 
 
 class Process:
@@ -61,9 +61,9 @@ class Process:
         self._due: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
-        """Run until cancelled. Keys parked before are replayed once, since a newer version may handle them.
+        """Run until cancelled. Parked keys are replayed once at the start: a newer version may handle them.
 
-        Raises Stopped (in a group) where the manager's error policy says so.
+        Raises Stopped (in a group) if the manager's error policy demands it.
         """
         async with asyncio.TaskGroup() as loops:
             loops.create_task(self._replay_at_start())
@@ -72,7 +72,7 @@ class Process:
             loops.create_task(self._follower.run())
 
     async def lag(self, now: datetime) -> Lag | None:
-        """Return how far this process is behind, None before it has seen anything. Raises Unavailable."""
+        """Return the lag of this process, None before it has seen any event. Raises Unavailable."""
         return await self._follower.lag(now)
 
     async def parked(self) -> list[ParkedKey]:
@@ -82,7 +82,7 @@ class Process:
     async def replay(self) -> dict[str, str | None]:
         """Handle the events of each parked key; None = healed, else the error. Raises Unavailable.
 
-        Deadlines that failed are tried again by a running process.
+        A running process retries the failed deadlines.
         """
         parked = [key for key in await self.parked() if key.kind is None]
         await self._ports.deadlines.retry_parked(self.name)
@@ -152,7 +152,7 @@ class Process:
         return True
 
     async def _waits(self, key: str, recorded: Recorded) -> bool:
-        """Say whether the event waits behind a parked one."""
+        """Return True if the event waits behind a parked one."""
         if key not in self._parked:
             return False
         if await self._ports.parked.extend(self.name, key, recorded.position):

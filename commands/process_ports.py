@@ -1,4 +1,4 @@
-"""What running a process manager asks of a store: parked keys, deadlines, and the history of a key."""
+"""The ports of running process managers: parked keys, deadlines, and the history of a key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from domain.recorded import Recorded
 class ParkedKey:
     """A key whose event at `position` failed; its events up to `up_to` wait for a replay.
 
-    `kind` names the deadline that failed instead, None = an event did.
+    `kind` names the failed deadline, None = an event failed.
     """
 
     key: str
@@ -27,14 +27,14 @@ class ParkedKey:
 
 
 class ParkedKeys(Protocol):
-    """The parked keys of each process manager. All doors raise Unavailable."""
+    """The parked keys of each process manager. Every method raises Unavailable."""
 
     async def park(self, manager: str, key: str, position: int, error: str) -> None:
-        """Park a key at this event; a key that is parked keeps what waits, with the new place and error."""
+        """Park a key at this event; a parked key keeps its waiting events, and gets position and error."""
         ...
 
     async def extend(self, manager: str, key: str, up_to: int) -> bool:
-        """Let the events up to this one wait too; False when the key is not parked."""
+        """Make the events up to this one wait too; False if the key is not parked."""
         ...
 
     async def among(self, manager: str, keys: Collection[str]) -> set[str]:
@@ -42,16 +42,16 @@ class ParkedKeys(Protocol):
         ...
 
     async def unpark(self, manager: str, key: str, up_to: int) -> bool:
-        """Free a key of which no event after `up_to` waits; False when more waits, or it is not parked."""
+        """Unpark a key if no event after `up_to` waits; False if one does, or the key is not parked."""
         ...
 
     async def list(self, manager: str) -> list[ParkedKey]:
-        """Return the parked keys, oldest event first, then the deadlines that failed."""
+        """Return the parked keys, oldest event first, then the failed deadlines."""
         ...
 
 
 class Deadlines(Protocol):
-    """Durable timers of process managers, one for each key and kind. All doors raise Unavailable."""
+    """Durable timers of process managers, one for each key and kind. Every method raises Unavailable."""
 
     async def set(
         self, manager: str, key: str, cause: Recorded | Due, deadlines: Sequence[SetDeadline]
@@ -64,19 +64,19 @@ class Deadlines(Protocol):
         ...
 
     async def claim(self, manager: str, limit: int) -> list[Due]:
-        """Take passed deadlines, earliest first, but for parked keys; nobody else gets them for a minute."""
+        """Claim passed deadlines for a minute, earliest first, except those of parked keys."""
         ...
 
     async def finish(self, manager: str, due: Due) -> None:
-        """Remove a deadline that took effect, unless it was set anew."""
+        """Remove a deadline that took effect, unless it was set again."""
         ...
 
     async def park(self, manager: str, due: Due, error: str) -> None:
-        """Keep a deadline that failed out of the way until `retry_parked`."""
+        """Set a failed deadline aside until `retry_parked`."""
         ...
 
     async def retry_parked(self, manager: str) -> int:
-        """Let the deadlines that failed be claimed again; return how many."""
+        """Make the failed deadlines claimable again; return how many."""
         ...
 
 
@@ -100,7 +100,7 @@ class KeyHistories(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProcessPorts:
-    """What every process manager of a profile runs on."""
+    """The ports that the process managers of a profile run on."""
 
     parked: ParkedKeys
     deadlines: Deadlines

@@ -1,4 +1,4 @@
-"""Takes one input of a process manager in: folds its key's state, reacts, and lets the answer take effect."""
+"""Handles one input of a process manager: folds its key's state, reacts, and carries out the result."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from domain.recorded import Recorded
 S = TypeVar("S")
 
 STATES = 256
-"""Keys whose state is kept in memory; the others are folded again from their streams when they are needed."""
+"""Keys whose state is kept in memory; other states are folded again from their streams on demand."""
 COMMANDS_AT_ONCE = 64
-"""Commands of one reaction under way at once: they share the group commits of the event store."""
+"""Commands of one reaction in progress at once: they share the event store's group commits."""
 
 
 class Reactor(Generic[S]):
-    """One process manager's reactions. Not for one key from two tasks at once."""
+    """The reactions of one process manager. Two tasks must not use it for one key at once."""
 
     def __init__(self, manager: ProcessManager[S], ports: ProcessPorts, pipeline: Pipeline) -> None:
         self._manager = manager
@@ -33,7 +33,7 @@ class Reactor(Generic[S]):
         self._latest: OrderedDict[str, tuple[int, S]] = OrderedDict()
 
     async def take(self, cause: Recorded | Due) -> None:
-        """Let one input take effect; may be repeated. Raises what evolve, react or an effect raises."""
+        """Handle one input; it may be repeated. Raises the errors of evolve, react or an effect."""
         if isinstance(cause, Due):
             state = await self._state_now(cause.key)
             await self._carry_out(cause.key, cause, self._manager.react(state, cause))
@@ -51,7 +51,7 @@ class Reactor(Generic[S]):
             return known[1]
         if recorded.revision == 1 and str(recorded.stream) == key:
             return empty[1]
-        # Evicted, or a repetition, whose state is older than the one at hand.
+        # The state was evicted, or is newer than this repeated event.
         return (await self._folded(key, empty, recorded.position - 1))[1]
 
     async def _state_now(self, key: str) -> S:
@@ -92,7 +92,7 @@ class Reactor(Generic[S]):
         await self._send_all(cause, commands)
 
     async def _send_all(self, cause: Recorded | Due, commands: Sequence[Send]) -> None:
-        """Issue commands, many at once; the first failure is raised when those under way have ended."""
+        """Issue commands, many at once; the first error is raised when all in progress have ended."""
         waiting = iter(commands)
         failures: list[Exception] = []
 
@@ -102,7 +102,7 @@ class Reactor(Generic[S]):
                     return
                 try:
                     await self._send(cause, command)
-                except Exception as error:  # noqa: BLE001 - raised below, once nothing is under way
+                except Exception as error:  # noqa: BLE001 - raised below, when all have ended
                     failures.append(error)
 
         async with asyncio.TaskGroup() as senders:

@@ -1,4 +1,4 @@
-"""The states last used, in memory: bounded in number, and in bytes since each may hold several grids."""
+"""The states used last, in memory: bounded in number and bytes, since each may hold several grids."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_BYTES = 20_000_000
 
 
 class RecentStates:
-    """What was kept last, by key; the one not used for longest goes first."""
+    """The states kept, by key; the least recently used goes first."""
 
     def __init__(self, most: int, max_bytes: int = MAX_BYTES) -> None:
         self._most = most
@@ -20,7 +20,7 @@ class RecentStates:
         self._bytes = 0
 
     def get(self, key: Hashable) -> Any | None:
-        """Return what is kept under the key."""
+        """Return the state of this key."""
         if (found := self._kept.get(key)) is None:
             return None
         self._kept.move_to_end(key)

@@ -12,7 +12,7 @@ from domain.errors import Invalid
 from domain.known_types import known
 
 _OF_BEATS = ("beat", "beat_position")
-"""Namespaces whose observations are beats; the second says of each where in its bar it is (GuitarSet's)."""
+"""Namespaces whose observations are beats; the second one's values count beats in the bar (GuitarSet)."""
 
 
 class _Observation(msgspec.Struct):
@@ -20,7 +20,7 @@ class _Observation(msgspec.Struct):
 
 
 class _Columns(msgspec.Struct):
-    """As JAMS writes dense annotations; some tools write all of them so."""
+    """The dense form of JAMS annotations; some tools write all annotations so."""
 
     time: list[float]
 
@@ -40,11 +40,11 @@ known(_Jams, _Columns, _Observation)
 def parse_jams(content: bytes) -> tuple[float, ...]:
     """Return the beats of the first annotation of beats that has any, in ms. Raises Invalid.
 
-    Several such annotations are several people's, who need not agree: the first one counts. What stands
-    beside the times (places in the bar, confidences) is not read: a reference scores beats alone.
+    Several such annotations come from several people, who may disagree: the first one counts. Other data
+    beside the times (positions in the bar, confidences) is ignored: a reference scores beats alone.
     """
     try:
-        # msgspec's own reader refuses the NaN that JAMS writes for a confidence nobody gave.
+        # msgspec's own reader refuses NaN, which JAMS writes for a missing confidence.
         jams = msgspec.convert(json.loads(content), _Jams)
         found = (
             _times(annotation.data) for annotation in jams.annotations if annotation.namespace in _OF_BEATS

@@ -1,4 +1,4 @@
-"""Annotation files of one beat a line, in seconds."""
+"""Beat times from a text file with one beat a line, in seconds."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _COLUMNS = re.compile(r"[\s,;]+")
 def parse_beat_times(content: bytes) -> tuple[float, ...]:
     """Return the beats in ms, rounded to a microsecond, from a text of one time in seconds a line.
 
-    What follows the time on its line is a label (MIREX, Sonic Visualiser, mir_eval write such files) and is
-    ignored, as are empty lines and those that begin with `#`. Reading stops a beat beyond the most allowed.
+    The rest of a line after the time is a label (MIREX, Sonic Visualiser, mir_eval write such files) and is
+    ignored, as are empty lines and those that begin with `#`. Parsing stops at one beat more than allowed.
     Raises Invalid.
     """
     try:
@@ -30,12 +30,12 @@ def parse_beat_times(content: bytes) -> tuple[float, ...]:
         ) from error
     told = ((number, line.strip()) for number, line in enumerate(lines, 1))
     beats = (_ms(number, line) for number, line in told if line and not line.startswith("#"))
-    # One more than allowed tells as much as a million, which would take seconds.
+    # One more than allowed suffices to refuse the file; a million would take seconds.
     return tuple(islice(beats, MAX_BEATS + 1))
 
 
 def _ms(number: int, line: str) -> float:
-    # Taken as a separator, the comma of "1,5" would make a beat at 1 s without a word.
+    # With the comma as separator, "1,5" would silently become a beat at 1 s.
     if _DECIMAL_COMMA.match(line):
         raise Invalid(
             "reference_line", f"line {number}: use a decimal point, as in 1.5: {line[:40]!r}", "file"

@@ -1,4 +1,4 @@
-"""Reference beats as people have them: text, JAMS or a MIDI tempo map, told apart by what is in the file."""
+"""Reference beats as text, JAMS or a MIDI tempo map; the file's content decides the kind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_BYTES = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class BeatFile:
-    """What a file says: its kind, as the map's metricsReference names it, and its beats in ms."""
+    """The content of a beat file: its kind, as in the map's metricsReference, and its beats in ms."""
 
     kind: str
     beats_ms: tuple[float, ...]
@@ -31,7 +31,7 @@ class BeatFile:
 def read_beats(content: bytes, duration_ms: float) -> BeatFile:
     """Return the beats of a file for a song of this length, rounded to a microsecond. Raises Invalid.
 
-    Only a tempo map needs the length: it says how fast the beats are, not how many there are.
+    Only a tempo map needs the length: it gives the tempo, not the number of beats.
     """
     if len(content) > MAX_BYTES:
         raise Invalid("reference_too_long", f"a reference has at most {MAX_BYTES} bytes", "file")
@@ -48,15 +48,15 @@ def read_beats(content: bytes, duration_ms: float) -> BeatFile:
 
 
 class References:
-    """Makes commands of reference files, off the event loop: a file may take its reader a second."""
+    """Makes commands of reference files, off the event loop: parsing may take a second."""
 
     def __init__(self, states: States) -> None:
         self._states = states
 
     async def command(self, track_id: UUID, content: bytes) -> UploadReference:
-        """Return the command that gives a file's beats to a track; whether they suit it is decided then.
+        """Return the command that gives a file's beats to a track; the decider checks that they suit it.
 
-        Raises NotFound, Invalid, and what reading the track raises.
+        Raises NotFound, Invalid, and the errors of reading the track.
         """
         state = (await self._states.load(TRACK, track_id)).state
         if isinstance(state, Absent):

@@ -1,7 +1,7 @@
-"""The rollout process manager: its place in the log, until deployments have events.
+"""The rollout process manager: it follows the log until deployments have events.
 
-No event of a deployment is registered yet, so there is nothing to decide: an event that only a newer version
-knows parks its key until that version replays it.
+No event of a deployment is registered yet, so there is nothing to decide: an unknown event of a newer
+version parks its key until that version replays it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROLLOUT = Caller("service:rollout", frozenset({"service"}))
 
 
 def evolve(state: None, recorded: Recorded) -> None:
-    """Keep nothing. Raises UnknownEvent."""
+    """Return no state. Raises UnknownEvent."""
     REGISTRY.decode(recorded)
 
 

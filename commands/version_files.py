@@ -19,14 +19,14 @@ from domain.track import events as e
 MAP, METRICS, GRAPH, MANIFEST = "genesis-map", "metrics", "graph-template", "manifest"
 PEAKS, PEAKS_BINARY, TIMINGS = "peaks", "peaks-binary", "timings"
 OF_THE_AUDIO = (PEAKS, PEAKS_BINARY)
-"""Files that no grid changes: a correction's version has those of the analysis it corrects."""
+"""Files that do not depend on the grid: a correction's version has those of the analysis it corrects."""
 
 JSON, BINARY = "application/json", "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
 class VersionFile:
-    """A file of a version that is yet to be stored."""
+    """A file of a version, not stored yet."""
 
     content: bytes
     media_type: str = JSON
@@ -39,8 +39,8 @@ Files = Mapping[str, VersionFile]
 class MetricsFile(e.Metrics, frozen=True, kw_only=True):
     """The artefact `metrics`.
 
-    `agreement` is that of the trackers on this very grid, kept also where the figures rest on a user's beats:
-    a revert to the machine's grid brings it back. Null where it is unknown or there is none.
+    `agreement` is that of the trackers on this grid, kept also if the metrics compare with a user's beats:
+    a revert to the machine's grid needs it. Null if it is unknown or there is none.
     """
 
     track_id: UUID
@@ -71,13 +71,13 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def files_of_grid(rendered: RenderedMap) -> Files:
-    """Return what every version has of its own grid: the map, and the graph that devices walk."""
+    """Return the files that depend on the grid: the map, and the graph for the device."""
     graph = graph_template(read_map(rendered.content))
     return {MAP: VersionFile(rendered.content), GRAPH: VersionFile(msgspec.json.encode(graph))}
 
 
 def files_of_analysis(analysed: Analysed, filename: str) -> Files:
-    """Return what an analysis alone can tell: the waveform, and how long each stage took."""
+    """Return the files that only an analysis can make: the waveform, and the duration of each stage."""
     files: dict[str, VersionFile] = {}
     if analysed.peaks:
         files[PEAKS] = VersionFile(as_json(analysed.peaks))
@@ -88,7 +88,7 @@ def files_of_analysis(analysed: Analysed, filename: str) -> Files:
 
 
 def manifest(track_id: UUID, made: c.Made) -> Manifest:
-    """Return the manifest of a version that has all its files but this one."""
+    """Return the manifest of a version that has all its other files."""
     entries = (
         ManifestEntry(
             name,
@@ -113,7 +113,7 @@ def manifest(track_id: UUID, made: c.Made) -> Manifest:
 def metrics_file(
     track_id: UUID, version: int, metrics: e.Metrics, agreement: Agreement | None
 ) -> MetricsFile:
-    """Return the figures with what is kept beside them."""
+    """Return the metrics file: the metrics with the trackers' agreement."""
     return MetricsFile(
         **msgspec.structs.asdict(metrics), track_id=track_id, version=version, agreement=agreement
     )

@@ -1,7 +1,7 @@
-"""Making a track version: score its grid, render its map, store its files, and only then let it be decided.
+"""Makes track versions: scores the grid, renders the map, stores its files; the pipeline then decides.
 
-Each preparation first decides on a placeholder. So a command the track's rules refuse costs no rendering and
-leaves no file, and the rules stand in one place.
+Each preparation first decides on a placeholder. So a command that a rule refuses renders nothing and leaves
+no file, and the rules are in one place.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ V = TypeVar("V", c.CompleteAnalysis, c.ApplyBeatOverride, c.RevertBeatOverride, 
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A version, scored and rendered but not stored yet; `agreement` is that of its very grid, if known.
+    """A version, scored and rendered but not stored yet; `agreement` is that of its grid, if known.
 
-    `files` are to be stored, `kept` are those of an earlier version that are this one's too.
+    `files` must be stored; `kept` are those of an earlier version that this version shares.
     """
 
     metrics: e.Metrics
@@ -61,7 +61,7 @@ class _Draft:
 
 @dataclass(frozen=True, slots=True)
 class _Left:
-    """What an analysis left: every later version with its layers is made from these."""
+    """The results of an analysis that later versions with its layers are made from."""
 
     map: bytes
     metrics: MetricsFile
@@ -82,7 +82,7 @@ class Versions:
         self._clock = clock
 
     def completed(self, analysed: Analysed) -> Prepare[Track, c.CompleteAnalysis]:
-        """Return the preparation of the command that hands this result in."""
+        """Return the preparation of the command that delivers this result."""
 
         async def prepare(state: Track, command: c.CompleteAnalysis) -> c.CompleteAnalysis:
             event = _rehearsed(state, command)
@@ -92,7 +92,7 @@ class Versions:
         return prepare
 
     async def corrected(self, state: Track, command: V) -> V:
-        """Prepare an override, a revert or a reference: the latest analysis' map with a grid and figures."""
+        """Prepare an override, a revert or a reference: the latest analysis' map with another grid."""
         event = _rehearsed(state, command)
         track = ready(state)
         left = await self._left(track.machine)
@@ -123,7 +123,7 @@ class Versions:
         )
 
     def _corrected(self, track: Ready, command: c.TrackCommand, event: e.VersionMade, left: _Left) -> _Draft:
-        # What the analysis says of its grid it says of no other; what it says of the audio holds for all.
+        # Warnings about the analysis' grid do not apply to another grid; warnings about the audio do.
         own = event.beats_ms == track.machine.beats_ms
         agreement = left.metrics.agreement if own else None
         warnings = [w for w in left.manifest.warnings if own or w not in OF_THE_GRID]
@@ -186,7 +186,7 @@ class Versions:
 
 
 def _rehearsed(state: Track, command: V) -> e.VersionMade:
-    """Return the event the command leads to but for its files and figures. Raises what decide raises."""
+    """Return the command's event without its files and metrics. Raises the errors of decide."""
     version = 1 + (state.latest if isinstance(state, Ready) else 0)
     placeholder = c.Made(version, figures(0.0, (), None, None), {}, "", (), "")
     (event,) = decide(state, command.model_copy(update={"made": placeholder}))

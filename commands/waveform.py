@@ -1,4 +1,4 @@
-"""The waveform's peaks as files: all zooms in one, binary and JSON, each zoom as audiowaveform has it."""
+"""The waveform's peaks as files: all zooms in one, binary and JSON, each zoom in audiowaveform's format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HEADER = struct.Struct("<iIiiIi")
 
 
 def zooms(binary: bytes) -> Iterator[Peaks]:
-    """Yield the zooms of files that stand one after another: each header tells where the next begins."""
+    """Yield the zooms of concatenated files: each header tells where the next begins."""
     at = 0
     while at < len(binary):
         _, _, _, samples_per_pixel, length, _ = _HEADER.unpack_from(binary, at)
@@ -24,5 +24,5 @@ def zooms(binary: bytes) -> Iterator[Peaks]:
 
 
 def as_json(binary: bytes) -> bytes:
-    """Return the same as `{"zooms": [...]}`."""
+    """Return the same zooms as `{"zooms": [...]}`."""
     return b'{"zooms":[' + b",".join(zoom.json() for zoom in zooms(binary)) + b"]}"

@@ -1,4 +1,4 @@
-"""What every command is: validated, frozen, and bound to the roles that may issue it."""
+"""The base of every command: validated, frozen, and bound to the roles that may issue it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Command(BaseModel):
 
 _HIDDEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
 _JOINERS = "\u200c\u200d"
-"""Persian, Hindi and family emoji are written with them."""
+"""Persian, Hindi and family emoji need these characters."""
 
 
 def printable(text: str) -> str:
-    """Return the text. Raises ValueError for one that hides something or shows nothing."""
-    # The database cannot show a NUL as jsonb; what turns or hides text makes two names look the same.
+    """Return the text. Raises ValueError for text with hidden characters or without visible ones."""
+    # jsonb can't store NUL; characters that turn or hide text make two names look alike.
     if any(unicodedata.category(c) in _HIDDEN and c not in _JOINERS for c in text):
         raise ValueError("must not contain control or invisible characters")
     if text and not any(unicodedata.category(c)[0] in "LNPS" for c in text):

@@ -1,4 +1,4 @@
-"""The Consistency-Token: which place in the log a command's effects have, so that a query can wait for it."""
+"""The Consistency-Token: the log positions of a command's events, so that a query can wait for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def encode_token(positions: Mapping[str, int]) -> str:
 
 
 def decode_token(token: str) -> dict[str, int]:
-    """Return shard to position. Raises Invalid for what no command ever answered."""
+    """Return shard to position. Raises Invalid for a text that no command returned."""
     try:
         padded = token.encode() + b"=" * (-len(token) % 4)
         return dict(_decode(urlsafe_b64decode(padded)))

@@ -1,4 +1,4 @@
-"""Every way a request can be refused, each with a stable code; `api/problem.py` maps them to HTTP once."""
+"""The errors of the product, each with a stable code; `api/problem.py` maps them to HTTP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 
 class LedgerError(Exception):
-    """Base of all refusals. `code` is stable and documented in docs/errors.md; the text says what to do."""
+    """Base of all errors. `code` is stable (docs/errors.md); the text names the cause and the remedy."""
 
     code: ClassVar[str] = "internal"
 
@@ -25,7 +25,7 @@ class NotFound(LedgerError):
 
 
 class Rejected(LedgerError):
-    """A rule of the domain forbids this command in the present state; `rule` names which."""
+    """A rule of the domain forbids this command in the current state; `rule` names it."""
 
     code = "rejected"
 
@@ -35,7 +35,7 @@ class Rejected(LedgerError):
 
 
 class Invalid(LedgerError):
-    """The command's content is wrong whatever the state; `field` is a path such as `beats_ms[3]`."""
+    """The command's content is wrong in any state; `field` is a path such as `beats_ms[3]`."""
 
     code = "invalid"
 
@@ -52,12 +52,12 @@ class Forbidden(LedgerError):
 
 
 class RevisionConflict(LedgerError):
-    """A stream no longer stands at the revision the append expected."""
+    """A stream is not at the revision that the append expected."""
 
     code = "revision_conflict"
 
     def __init__(self, stream: UUID, expected: int, actual: int) -> None:
-        super().__init__(f"stream {stream} stands at revision {actual}, not {expected}: read it again")
+        super().__init__(f"stream {stream} is at revision {actual}, not {expected}: read it again")
         self.stream = stream
         self.expected = expected
         self.actual = actual
@@ -86,7 +86,7 @@ class Expired(LedgerError):
 
 
 class KeyReused(LedgerError):
-    """An idempotency key came again with another request."""
+    """An idempotency key came again with a different request."""
 
     code = "key_reused"
 
@@ -95,7 +95,7 @@ class KeyReused(LedgerError):
 
 
 class EventTooLarge(LedgerError):
-    """An event or a single append is over the limits of the log."""
+    """An event or an append exceeds the limits of the log."""
 
     code = "event_too_large"
 
@@ -108,20 +108,20 @@ class Busy(LedgerError):
 
 
 class Unavailable(LedgerError):
-    """A store cannot be reached; what was sent may or may not be written. Retry with the same key."""
+    """A store is unreachable; a command may or may not be written. Retry with the same key."""
 
     code = "unavailable"
     retry_after_s: float = 1.0
 
 
 class UnknownEvent(LedgerError):
-    """An event's name or schema version is not registered here: a newer writer, or a corrupted log."""
+    """An event's name or schema version is unknown to this code: a newer writer, or a corrupted log."""
 
     code = "unknown_event"
 
 
 class CursorGone(LedgerError):
-    """A cursor of an older generation of a view: start again without a cursor."""
+    """A cursor belongs to an older generation of a view: start without a cursor."""
 
     code = "cursor_gone"
 

@@ -1,4 +1,4 @@
-"""The one registry of every event the product knows."""
+"""The registry of every event of the product."""
 
 from domain.registry import Registry
 from domain.track.events import TRACK_EVENTS

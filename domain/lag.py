@@ -1,4 +1,4 @@
-"""How far a reader is behind the log, in events and in seconds: the same subtraction in both profiles."""
+"""The lag of a reader behind the log, in events and seconds, computed alike in both profiles."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from domain.log import EventStore
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """`events` of the whole log are not passed yet; `seconds` is the age of the oldest that concerns us.
+    """`events` counts those of the whole log not passed yet; `seconds` is the age of the oldest relevant one.
 
-    Fewer events than none: the reader has passed more than there is. The event store was restored from an
-    older copy, and what the reader made of the rest is of a history that is no more.
+    A negative number of events: the reader is beyond the log's end. The event store was restored from an
+    older copy, and the reader has applied events of a history that no longer exists.
     """
 
     events: int
@@ -22,7 +22,7 @@ class Lag:
 
     @property
     def ahead(self) -> bool:
-        """The reader has passed more than there is."""
+        """True if the reader is beyond the end of the log."""
         return self.events < 0
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Lag:
 async def lag(
     events: EventStore, categories: Collection[str], reached: Collection[int], now: datetime
 ) -> Lag:
-    """Return how far a reader of these categories is behind whose shards have passed `reached`.
+    """Return the lag of a reader of these categories whose shards have passed `reached`.
 
     Raises Unavailable.
     """

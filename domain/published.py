@@ -1,4 +1,4 @@
-"""The event schemas as they are published in docs/events.json, one per name and version, for ever."""
+"""The event schemas as published in docs/events.json, one per name and version, for ever."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Published = Mapping[str, Mapping[str, Any]]
 
 
 class ShapeChanged(Exception):
-    """A registered shape differs from what was published under the same name and version."""
+    """A registered schema differs from the one published under the same name and version."""
 
 
 def publish(registry: Registry, before: Published) -> dict[str, dict[str, Any]]:
-    """Return what is to be published: everything from before, and each current version.
+    """Return the schemas to publish: all earlier ones, and each current version.
 
-    Raises ShapeChanged when a current version was published with another schema, or an event is missing:
-    what may be in somebody's log cannot change or go.
+    Raises ShapeChanged if a current version was published with another schema, or an event is missing: an
+    event that may be in a log cannot change or go.
     """
     after = {name: dict(versions) for name, versions in before.items()}
     for name in before:

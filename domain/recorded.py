@@ -1,4 +1,4 @@
-"""An event as the log gives it: the one shape that every reader, in either profile, works on."""
+"""An event as the log returns it: the one type that every reader works on, in either profile."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One event with its place in the log and the story of how it came about.
+    """One event with its position in the log and its origin.
 
     `position` counts the whole log from 1 without a hole, `revision` its stream from 1 without a gap.
-    `type` and `schema_version` name the registered event whose JSON is `data`, as it was written: readers
+    `type` and `schema_version` name the registered event whose JSON is `data`, as it was written; readers
     upcast it through `domain.registry`. `recorded_at` is the database's clock, never earlier than the event
     before, so the events up to a time are a prefix of the log.
     """

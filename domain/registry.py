@@ -1,8 +1,8 @@
-"""The names events are stored under, their schema versions, and how older versions are read.
+"""The names and schema versions of stored events, and the upcasters of older versions.
 
-A name and a version are for ever: what is in the log is never rewritten. A changed field is a new version
-with an upcaster from the one before; docs/events.json and the golden files in tests/golden hold every
-version, and the checks fail when a registered shape changes without one.
+A name and a version are fixed for ever: recorded events are never rewritten. A changed field needs a new
+version with an upcaster from the version before. docs/events.json and the golden files in tests/golden have
+every version, and the checks fail if a registered schema changes without a new version.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-"""Turns the data of one schema version into that of the next; pure."""
+"""Turns the data of one schema version into the data of the next; pure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Registry:
         self._encoder = msgspec.json.Encoder()
 
     def encode(self, event: Event, event_id: UUID) -> NewEvent:
-        """Return the event as the log stores it. Raises EventTooLarge."""
+        """Return the event in its stored form. Raises EventTooLarge."""
         kind = self._by_shape[type(event)]
         data = self._encoder.encode(event)
         if len(data) > MAX_EVENT_BYTES:
@@ -58,13 +58,11 @@ class Registry:
     def upcast(self, recorded: Recorded) -> dict[str, Any]:
         """Return the event's data in its current schema version.
 
-        Raises UnknownEvent for a name or a version that a newer writer must have written.
+        Raises UnknownEvent for a name or a version of a newer writer.
         """
         kind = self.types.get(recorded.type)
         if kind is None:
-            raise UnknownEvent(
-                f"event type {recorded.type} at position {recorded.position} is not known here"
-            )
+            raise UnknownEvent(f"event type {recorded.type} at position {recorded.position} is unknown")
         if recorded.schema_version > kind.version:
             raise UnknownEvent(
                 f"{recorded.type} at position {recorded.position} has schema version "
@@ -76,7 +74,7 @@ class Registry:
         return data
 
     def decode(self, recorded: Recorded) -> Event:
-        """Return the event as its typed shape. Raises UnknownEvent, also for data that does not fit it."""
+        """Return the event in its typed form. Raises UnknownEvent, also for data that does not match it."""
         data = self.upcast(recorded)
         try:
             return msgspec.convert(data, self.types[recorded.type].shape)

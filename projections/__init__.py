@@ -1,1 +1,1 @@
-"""The read side: views as folds of one stream, the loop that applies them, and the queries on them."""
+"""The read side: views as folds of one stream, the loop that applies them, and queries."""

@@ -1,4 +1,4 @@
-"""How old a view's documents are, for readers: while the log is away, what is read falls behind."""
+"""The age of a view's documents: while the log is unreachable, reads fall behind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATIENCE_S = 0.2
 
 
 class Ages:
-    """The age of each view's documents, looked up at most once a second, whatever the number of readers."""
+    """The age of each view's documents, read at most once a second, however many readers there are."""
 
     def __init__(self, store: DocumentStore, views: Mapping[str, View], events: EventStore) -> None:
         self._store = store
@@ -29,21 +29,21 @@ class Ages:
         self._looking: set[asyncio.Task[None]] = set()
 
     async def age_s(self, view: str) -> float:
-        """Return for how many seconds an event of the view has waited to be seen; 0 = none waits."""
+        """Return the seconds for which an event of the view has waited to be folded; 0 = none waits."""
         now = time.monotonic()
         looked_at, age_s = self._known.get(view, (-REFRESH_S, 0.0))
         if now - looked_at >= REFRESH_S:
-            # Said before looking, so that of many readers one asks.
+            # Set before the read, so that only one of many readers reads it.
             self._known[view] = (now, age_s)
             looking = asyncio.create_task(self._refresh(view))
             self._looking.add(looking)
             looking.add_done_callback(self._looking.discard)
-            # A store that is silent for seconds must not make a page late: then the last age is told.
+            # A store that is silent for seconds must not delay a page: readers then get the last age.
             await asyncio.wait([looking], timeout=PATIENCE_S)
         return self._known[view][1]
 
     async def _refresh(self, view: str) -> None:
-        with suppress(Unavailable):  # the last age stays
+        with suppress(Unavailable):  # keep the last age
             self._known[view] = (self._known[view][0], await self._look(self._views[view]))
 
     async def _look(self, view: View) -> float:

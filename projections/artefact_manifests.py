@@ -10,7 +10,7 @@ from projections.view import Document, View, timestamp
 
 
 def apply(document: Document | None, recorded: Recorded) -> Document | None:
-    """Keep nothing: every entry is made of its own event alone."""
+    """Return an empty document: each entry depends on its own event only."""
     return {}
 
 
@@ -26,7 +26,7 @@ def entries(document: Document | None, recorded: Recorded) -> Iterable[tuple[str
             "version": version,
             "revision": recorded.revision,
             "created_at": timestamp(recorded.recorded_at),
-            # Artefacts are stored before the event that names them, so a version is never without its files.
+            # Artefacts are stored before the event that names them, so a version always has its files.
             "status": "complete",
             "artefacts": [
                 {

@@ -1,8 +1,8 @@
-"""The document port: where views keep their documents, how these change, and how they are found.
+"""The document port: stores the documents of views, changes them, and finds them.
 
-docs/contracts.md, "Documents", is the prose of this file. Adapters: Postgres (JSONB) and MongoDB.
-A store without transactions writes in the order entries, documents, watermarks: dying in between, it leaves a
-state from which a redelivery comes to the same end.
+docs/contracts.md, "Documents", describes it in prose. Adapters: Postgres (JSONB) and MongoDB. A store
+without transactions writes in the order entries, documents, watermarks. If it dies in between, a redelivery
+leads to the same result.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Literal, Protocol
 from projections.view import Document, Kind, View
 
 State = Literal["building", "following", "serving", "retired"]
-"""building: history is folded · following: so is the log · serving: is read · retired: to be dropped."""
+"""building: folds history · following: folds the log · serving: answers reads · retired: to be dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One complete set of a view's documents; `number` names it for ever."""
+    """One complete set of a view's documents; `number` identifies it for ever."""
 
     view: str
     number: int
@@ -34,18 +34,18 @@ class Generation:
 
 
 class GenerationGone(Exception):
-    """The generation was dropped: whoever still writes to it is late by a rebuild."""
+    """The generation was dropped: a writer to it has missed a rebuild."""
 
 
 class Unwritable(Exception):
-    """The store can't hold one of these documents (a NUL in a text, too large): trying again won't help."""
+    """The store can't hold one of these documents (a NUL in a text, too large): a retry would fail too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """Why and from where a stream is no longer folded: `revision` to `up_to` wait for a replay.
+    """The reason why a stream is no longer folded: its revisions `revision` to `up_to` wait for a replay.
 
-    `position` and `error` are those of the event that could not be folded.
+    `position` and `error` belong to the event that could not be folded.
     """
 
     revision: int
@@ -56,9 +56,9 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A document as the store holds it. `seen` is the last revision folded, 0 = nothing yet.
+    """A document in the store. `seen` is the last revision folded, 0 = none.
 
-    `body` None is a tombstone. What is not `listed` is neither found nor counted.
+    `body` None is a tombstone. Documents that are not `listed` are neither found nor counted.
     """
 
     id: str
@@ -69,13 +69,13 @@ class Stored:
 
     @property
     def handled(self) -> int:
-        """The last revision folded or parked: what comes next is the one after."""
+        """The last revision folded or parked; the next event is the one after."""
         return self.parked.up_to if self.parked else self.seen
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A compare-and-set: `after` is written if the store still holds `before`, by `seen` and `handled`."""
+    """A compare-and-set: writes `after` if the store still holds `before`, by `seen` and `handled`."""
 
     before: Stored
     after: Stored
@@ -107,7 +107,7 @@ class Has:
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """The number is there and within the bounds, both included; None is no bound."""
+    """The number exists and lies within the bounds, both included; None is no bound."""
 
     field: str
     low: float | None = None
@@ -116,7 +116,7 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    """The text contains this one, letter by letter."""
+    """The text contains this one exactly."""
 
     field: str
     text: str
@@ -127,7 +127,7 @@ Condition = Equals | Differs | Has | Between | Contains
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """The order of a find. What lacks the field counts as lowest; equal values are ordered by id."""
+    """The order of a find. A missing field counts as lowest; equal values are ordered by id."""
 
     field: str
     kind: Kind
@@ -136,7 +136,7 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A document's place in an order: the value sorted by, as the store compares it, and its id."""
+    """A document's place in an order: its sort value, as the store compares it, and its id."""
 
     key: str | float | None
     id: str
@@ -144,7 +144,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A document that was found, and where to go on after it."""
+    """A found document, and its place in the order."""
 
     body: Document
     place: Place
@@ -159,10 +159,10 @@ class Standing:
 
 
 class DocumentStore(Protocol):
-    """Documents by view, generation and id. Every method raises Unavailable when the store is away."""
+    """Documents by view, generation and id. Every method raises Unavailable if the store is unreachable."""
 
     async def get_many(self, generation: Generation, ids: Collection[str]) -> dict[str, Stored]:
-        """Return what is there of these documents and entries, by id; tombstones and unlisted ones too."""
+        """Return those of these documents and entries that exist, by id; tombstones and unlisted ones too."""
         ...
 
     async def write(
@@ -182,7 +182,7 @@ class DocumentStore(Protocol):
     async def put_expiring(
         self, collection: str, documents: Mapping[str, Document], expires_at: datetime
     ) -> None:
-        """Keep documents no event tells of, until a time; they are found in `Generation(collection, 0)`."""
+        """Store documents that no event makes, until a time; `Generation(collection, 0)` finds them."""
         ...
 
     async def find(
@@ -193,23 +193,23 @@ class DocumentStore(Protocol):
         after: Place | None,
         limit: int,
     ) -> list[Found]:
-        """Return the first `limit` listed documents behind `after` that meet every condition."""
+        """Return the first `limit` listed documents after `after` that meet every condition."""
         ...
 
     async def count(self, generation: Generation, where: Sequence[Condition]) -> int:
-        """Return how many listed documents meet every condition."""
+        """Return the number of listed documents that meet every condition."""
         ...
 
     async def parked(self, generation: Generation) -> list[Stored]:
-        """Return the documents whose streams are parked, the earliest position first."""
+        """Return the documents whose streams are parked, earliest position first."""
         ...
 
     async def ensure_indexes(self, views: Sequence[View]) -> None:
-        """See to it that every index of the views is there. Raises Unavailable where only a migration can."""
+        """Make sure that every index exists. Raises Unavailable where only a migration can make it."""
         ...
 
     async def sweep(self) -> None:
-        """Remove what has expired, where the store does not do so by itself."""
+        """Remove expired documents, if the store does not do so by itself."""
         ...
 
     async def standing(self, view: str) -> Standing | None:
@@ -217,7 +217,7 @@ class DocumentStore(Protocol):
         ...
 
     async def generations(self, view: str) -> list[Generation]:
-        """Return all generations of a view, the oldest first."""
+        """Return all generations of a view, oldest first."""
         ...
 
     async def watermarks(self, generation: Generation) -> dict[str, int]:
@@ -229,16 +229,16 @@ class DocumentStore(Protocol):
         ...
 
     async def follow(self, generation: Generation) -> None:
-        """Note that a building generation holds all of history and follows the log from here on."""
+        """Mark a building generation as complete: it holds all of history and follows the log from now on."""
         ...
 
     async def switch(self, generation: Generation) -> bool:
-        """Let a following generation serve and retire the one before, atomically; True when it serves.
+        """Make a following generation serve and retire the old one, atomically; True if it serves now.
 
-        False, and nothing done, while the one before has reached further on some shard.
+        False, without any change, while the old one has reached further on some shard.
         """
         ...
 
     async def drop_retired(self, older_than_s: float) -> None:
-        """Remove generations retired longer ago than that, with their documents."""
+        """Remove generations that were retired longer ago than that, with their documents."""
         ...

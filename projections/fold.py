@@ -1,7 +1,7 @@
-"""What a batch of events does to a view's documents, as pure data: the heart of exactly once in effect.
+"""Applies a batch of events to a view's documents, as pure data; makes every event count exactly once.
 
-A revision that was handled is skipped, so redelivery changes nothing. A gap, or an event that can't be
-folded, parks its stream: the document stays as the event before left it, and what follows waits with it.
+A handled revision is skipped, so redelivery changes nothing. A gap, or an event that can't be folded, parks
+its stream: the document stays as it was, and the following events wait too.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from projections.documents import Change, Parked, Stored
 from projections.view import Document, View
 
 MAX_ERROR = 2_000
-"""Characters kept of what an event failed with."""
+"""Characters kept of the error of a failed event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What to write: documents by compare-and-set, and the entries their events bring."""
+    """The result to write: documents by compare-and-set, and the entries that their events make."""
 
     changes: tuple[Change, ...]
     entries: tuple[tuple[str, Document], ...]
 
 
 def fold(view: View, registry: Registry, before: Mapping[str, Stored], events: Iterable[Recorded]) -> Folded:
-    """Return what the events do to the documents `before`, which has each stream's unless there is none."""
+    """Return the changes by these events; `before` has the existing document of each stream."""
     now: dict[str, Stored] = {}
     entries: list[tuple[str, Document]] = []
     for recorded in events:
@@ -44,7 +44,7 @@ def fold(view: View, registry: Registry, before: Mapping[str, Stored], events: I
 
 def park(stored: Stored, recorded: Recorded, up_to: int, error: str) -> Stored:
     """Return the document with its stream parked from this event on."""
-    # The text may quote the very characters that no store can hold.
+    # The text may quote characters that no store can hold.
     text = error.replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode()[:MAX_ERROR]
     return replace(stored, parked=Parked(stored.seen + 1, up_to, recorded.position, text))
 
@@ -65,15 +65,15 @@ def _next(
         current = _current(registry, recorded)
         body = view.apply(stored.body, current)
         brought = tuple(view.entries(body, current)) if view.entries else ()
-    except Exception as error:  # noqa: BLE001 - whatever a fold raises concerns its stream alone
+    except Exception as error:  # noqa: BLE001 - every error of a fold concerns only its stream
         return park(stored, recorded, recorded.revision, f"{recorded.type}: {type(error).__name__}: {error}")
     entries.extend(brought)
-    # A view with entries is read by these; its documents are not shown beside them.
+    # Readers of a view with entries see only the entries; its documents are not listed.
     return Stored(stored.id, recorded.revision, body, listed=body is not None and view.entries is None)
 
 
 def _current(registry: Registry, recorded: Recorded) -> Recorded:
-    """Return the event with its data in the current schema version, proven to fit it."""
+    """Return the event with its data in the current schema version, validated against it."""
     kind = registry.types.get(recorded.type)
     if kind is None or recorded.schema_version != kind.version:
         data = registry.upcast(recorded)

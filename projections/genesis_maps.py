@@ -1,6 +1,6 @@
-"""The view genesis_maps: an entry per track version, `{track_id}:{version}`, with its grid and figures.
+"""The view genesis_maps: an entry per track version, `{track_id}:{version}`, with its grid and metrics.
 
-The whole map, every layer of it, is the artefact; this is what beats, dashboards and comparisons read.
+The artefact has the whole map with every layer; this view serves beats, dashboards and comparisons.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from projections.view import Document, View, timestamp
 
 
 def apply(document: Document | None, recorded: Recorded) -> Document | None:
-    """Keep what later entries need: the file's name and hash, and the engines."""
+    """Keep the data of later entries: the file's name and hash, and the engines."""
     data = recorded.data
     if document is None:
         if recorded.type != "track.uploaded":

@@ -1,4 +1,4 @@
-"""Tasks that run once each by name, are started again when they fail, and end when they are told."""
+"""Tasks by name: each runs once at a time, is restarted when it fails, and ends with its context."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _AGAIN_S = 0.1
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks and return when all have ended.
 
-    Again and again: before Python 3.12, `asyncio.wait_for` swallows a cancellation that comes together with
-    what it waits for, and the task would go on for ever.
+    Cancels them repeatedly: before Python 3.12, `asyncio.wait_for` swallows a cancellation that arrives
+    together with its result, and the task would continue for ever.
     """
     pending, interrupted = set(tasks), False
     while pending:
@@ -33,7 +33,7 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
 
 
 class NamedTasks:
-    """A context whose tasks end with it. Failures are told in the log; `ensure` starts the task anew."""
+    """A context whose tasks end with it. Failures are logged; `ensure` starts a failed task again."""
 
     def __init__(self) -> None:
         self._running: dict[str, asyncio.Task[Any]] = {}
@@ -47,12 +47,12 @@ class NamedTasks:
         await end(self._running.values())
 
     def ensure(self, name: str, start: Callable[[], Coroutine[Any, Any, Any]]) -> None:
-        """Start the task unless one of this name is running."""
+        """Start the task unless one with this name is running."""
         if name not in self._running:
             self._running[name] = asyncio.create_task(start(), name=name)
 
     async def wait(self, timeout_s: float) -> None:
-        """Wait until a task ends well, but no longer than this; one that fails does not shorten the wait."""
+        """Wait until a task ends without error, at most this long; failures do not shorten the wait."""
         tasks = self._running.values()
         done, _ = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         failed = [task for task in done if task.exception()]

@@ -6,18 +6,18 @@ import asyncio
 
 
 class Progress:
-    """Announces that a view moved; whoever waits looks at the store again. Bound to one event loop."""
+    """Announces that a view has moved; waiting queries then read the store again. Bound to one event loop."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, asyncio.Future[None]] = {}
 
     def announce(self, view: str) -> None:
-        """Wake all who wait for this view."""
+        """Wake all queries that wait for this view."""
         if waiting := self._waiting.pop(view, None):
             waiting.set_result(None)
 
     def next(self, view: str) -> asyncio.Future[None]:
-        """Return what is done at the next announcement: take it before looking, so that none is missed."""
+        """Return a future of the next announcement. Take it before you read the store, to miss none."""
         if view not in self._waiting:
             self._waiting[view] = asyncio.get_running_loop().create_future()
         return self._waiting[view]

@@ -1,7 +1,7 @@
 """Follows the log into one generation of a view: one read, one bulk write, then the commit, for each batch.
 
-Its effect is exactly once wherever it is killed: documents move by compare-and-set from revision to revision,
-and a batch that was written but not committed comes again and changes nothing.
+Its effect is exactly once wherever it is killed: documents move from revision to revision by compare-and-set,
+and a batch that was written but not committed is redelivered and changes nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from projections.read_ahead import with_read_ahead
 from projections.view import View
 
 BATCH = 500
-"""Events handled by one read and one write at most."""
+"""The most events of one read and one write."""
 
 FIRST_RETRY_S, LAST_RETRY_S = 0.05, 5.0
 
@@ -32,7 +32,7 @@ _logger = structlog.get_logger(__name__)
 
 
 class Projector:
-    """One view's fold into one generation. Two at once do no harm: the slower one loses and looks again."""
+    """Folds one view into one generation. Two at once do no harm: the slower one loses and reads again."""
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class Projector:
         self._log = _logger.bind(view=view.name, generation=generation.number)
 
     async def run(self, log: Log) -> None:
-        """Follow the log until the generation is retired. Stores and log may go away and come back.
+        """Follow the log until the generation is retired. Stores and log may be unreachable for a time.
 
-        Raises NotFound when the generation's group is gone, or was started anew.
+        Raises NotFound when the generation's group is gone or was restarted.
         """
         failures = 0
         while True:
@@ -71,17 +71,17 @@ class Projector:
                 return
             except NotFound:
                 raise
-            except Exception as error:  # noqa: BLE001 - a view that stops silently is the worst of all ends
+            except Exception as error:  # noqa: BLE001 - a view must never stop silently
                 failures += 1
                 wait_s = _retry_s(failures)
                 self._log.warning("projector.failed", error=repr(error), failures=failures, retry_s=wait_s)
                 await asyncio.sleep(wait_s)
 
     async def handle(self, batch: Batch) -> None:
-        """Let a batch take effect. Raises Unavailable (handle it again) or GenerationGone."""
+        """Apply a batch. Raises Unavailable (apply it again) or GenerationGone."""
         events = batch.events
         while lost := await self._attempt(events, batch.reached):
-            # Another projector of this generation was faster: see what it wrote, and do the rest.
+            # Another projector of this generation was faster: read its result, and do the rest.
             events = tuple(e for e in events if str(e.stream) in lost)
         self._progress.announce(self._view.name)
 
@@ -98,7 +98,7 @@ class Projector:
     async def _one_by_one(
         self, before: Mapping[str, Stored], events: Sequence[Recorded], reached: Mapping[str, int]
     ) -> frozenset[str]:
-        """Write each stream's document by itself, so that only those the store can't hold are parked."""
+        """Write each stream's document separately, so that only unwritable ones are parked."""
         lost: set[str] = set()
         for id in dict.fromkeys(str(e.stream) for e in events):
             own = [e for e in events if str(e.stream) == id]
@@ -126,5 +126,5 @@ def _unwritable(stored: Stored, events: Sequence[Recorded], error: Unwritable) -
 
 
 def _retry_s(failures: int) -> float:
-    """Return how long to wait after so many failures in a row: doubling, and spread over processes."""
+    """Return the wait in s after this many failures in a row: doubling, and randomised across processes."""
     return min(FIRST_RETRY_S * 2 ** min(failures, 10), LAST_RETRY_S) * random.uniform(0.5, 1.0)  # noqa: S311

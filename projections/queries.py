@@ -1,7 +1,7 @@
-"""The read side's front door: documents and pages of the generation that serves, waiting if asked to.
+"""The reads: documents and pages of the serving generation, with an optional wait.
 
-A command's Consistency-Token names the positions its effects have; a query that carries it waits until its
-view has reached them on every shard the view follows.
+A command's Consistency-Token names the positions of its events. A query that carries it waits until its
+view has reached them on every shard that the view follows.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from projections.status import ViewStatus, view_statuses
 from projections.view import Document, View
 
 POLL_S = 0.02
-"""How often a waiting query looks by itself, for projectors in other processes."""
+"""The interval at which a waiting query reads the store, for projectors in other processes."""
 
 PATIENCE_S = 1.0
-"""How long a view may take to show what the log has: a few milliseconds as a rule."""
+"""The longest wait for an event of the log to reach the view: it usually takes a few milliseconds."""
 
 MAX_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Until which token's effects to wait, and for how many seconds at most; without both, not at all."""
+    """The token to wait for, and the longest wait in s; without both the query does not wait."""
 
     token: str | None = None
     timeout_s: float | None = None
@@ -44,7 +44,7 @@ NO_WAIT = Wait()
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to find. `sort` is a field's name, with a minus for descending; `cursor` is of the page before."""
+    """A query. `sort` is a field's name, with a minus for descending; `cursor` comes from the page before."""
 
     where: tuple[Condition, ...] = ()
     sort: str = "-created_at"
@@ -54,14 +54,14 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Documents in order; `next_cursor` None = these were the last."""
+    """Documents in order; `next_cursor` is None on the last page."""
 
     items: tuple[Document, ...]
     next_cursor: str | None
 
 
 class Views:
-    """Every view, as readers see it. `events` tells where the log ends."""
+    """Every view, for readers. `events` gives the end of the log."""
 
     def __init__(
         self, store: DocumentStore, views: Sequence[View], events: EventStore, progress: Progress
@@ -81,11 +81,11 @@ class Views:
         entry: str | None = None,
         lacks: Callable[[Document], bool] = lambda document: False,
     ) -> Document | None:
-        """Return a stream's document, or its entry of this id; None if the log brings none.
+        """Return a stream's document, or its entry of this id; None if the log makes none.
 
-        A view follows the log, so a document that is missing, or `lacks` something, may be on its way: a view
-        that has not seen the whole stream gets PATIENCE_S for it. Raises ViewBehind after that, and when
-        `wait` can't come true because the document's stream is parked.
+        A view follows the log, so a missing document, or one that `lacks` something, may still come: if the
+        view has not seen the whole stream, this waits for PATIENCE_S. Raises ViewBehind after that, and
+        when `wait` can't be fulfilled because the document's stream is parked.
         """
         generation = (await self._standing(view, wait)).generation
         id = entry or str(stream)
@@ -104,7 +104,8 @@ class Views:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             moved = self._progress.next(generation.view)
-            # Before the document itself: what the view has seen by now, the next look finds.
+            # Read before the document: the next read of the document has everything that the view has seen
+            # by now.
             folded = (await self._store.get_many(generation, [str(stream)])).get(str(stream)) or Stored(id)
             found = _body((await self._store.get_many(generation, [id])).get(id))
             if found is not None and not lacks(found):
@@ -119,7 +120,7 @@ class Views:
             await asyncio.wait([moved], timeout=min(left, POLL_S))
 
     async def find(self, view: str, query: Query, wait: Wait = NO_WAIT) -> Page:
-        """Return a page. Raises ViewBehind, Invalid, and CursorGone when the view was rebuilt in between."""
+        """Return a page. Raises ViewBehind, Invalid, and CursorGone if the view was rebuilt in between."""
         sort, limit = self._sort(view, query.sort), min(max(query.limit, 1), MAX_LIMIT)
         standing = await self._standing(view, wait)
         number = standing.generation.number
@@ -131,15 +132,15 @@ class Views:
         return Page(tuple(_shown(f.body) for f in page), more)
 
     async def count(self, view: str, where: tuple[Condition, ...] = (), wait: Wait = NO_WAIT) -> int:
-        """Return how many documents meet the conditions. Raises ViewBehind."""
+        """Return the number of documents that meet the conditions. Raises ViewBehind."""
         return await self._store.count((await self._standing(view, wait)).generation, where)
 
     async def age_s(self, view: str) -> float:
-        """Return for how many seconds an event of the view has waited to be seen, to a second or so."""
+        """Return the seconds for which an event of the view has waited to be folded, to about a second."""
         return await self._ages.age_s(view)
 
     async def status(self) -> tuple[ViewStatus, ...]:
-        """Return where each view stands: generation, watermarks, lag, parked streams."""
+        """Return the status of each view: generation, watermarks, lag, parked streams."""
         return await view_statuses(self._store, tuple(self._views.values()), self._events)
 
     def _sort(self, view: str, sort: str) -> Sort:
@@ -168,23 +169,21 @@ class Views:
 def _resumed(query: Query, cursor: str, sort: Sort, generation: Generation) -> Place:
     number, digest, after = decode_cursor(cursor)
     if number != generation.number:
-        raise CursorGone(
-            f"view {generation.view} was rebuilt since this cursor: start again without a cursor"
-        )
+        raise CursorGone(f"view {generation.view} was rebuilt since this cursor: start without a cursor")
     if digest != list_digest(query.sort, query.where):
         raise Invalid(
             "cursor",
-            "the cursor is of a list with another filter or order: start again without one",
+            "the cursor is of a list with another filter or order: start without one",
             "cursor",
         )
-    # A cursor is opaque, not signed: one made by hand must not reach a store that can't compare it.
+    # A cursor is opaque but not signed: a forged one must not reach a store that can't compare its value.
     if after.key is not None and isinstance(after.key, str) != (sort.kind == "text"):
         raise Invalid("cursor", "not a cursor of this list: start again without one", "cursor")
     return after
 
 
 def _behind(standing: Standing | None, wanted: dict[str, int]) -> tuple[int, int] | None:
-    """Return wanted and reached position of a shard that the view follows and is behind on."""
+    """Return wanted and reached position of a shard on which the view is behind, None if it is not."""
     if standing is None:
         return None
     for shard, reached in standing.watermarks.items():

@@ -1,6 +1,7 @@
 """Reads the next batch while one is handled, so that a projector that catches up never waits for the log.
 
-A commit covers every batch handed out, read ahead or not: it may follow only where nothing is read ahead.
+A commit covers every batch handed out, including those read ahead, so it may follow only if none is read
+ahead.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from domain.log import Batch, Subscription
 from projections.named_tasks import end
 
 MAX_AHEAD = 8
-"""Batches read ahead in a row before one is not, so that there is a commit from time to time."""
+"""Batches read ahead in a row before one is not, so that commits come from time to time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """A batch; `last_read` = no later one was read, so once it took effect a commit is right."""
+    """A batch; `last_read` = no later one was read, so a commit may follow once it has taken effect."""
 
     batch: Batch
     last_read: bool
 
 
 async def with_read_ahead(subscription: Subscription, full: int) -> AsyncGenerator[Handed]:
-    """Yield the batches of a subscription; behind a full one the next is being read meanwhile."""
+    """Yield the batches of a subscription; after a full batch the next one is read during its handling."""
     batches = aiter(subscription)
     batch, ahead = await anext(batches), 0
     while True:

@@ -1,11 +1,12 @@
-"""Builds a view anew from the event store while the old generation serves, then switches between the two.
+"""Builds a view again from the event store while the old generation serves, then switches to the new one.
 
-In this order nothing is missed: where the log ends, then where the event store ends (every event before the
-former is before the latter), then all of history up to there, then the log from where it ended. Every step
-can be done again, or by two processes at once, so a build that was interrupted is simply gone on with.
+This order misses no event: read the end of the log, then the end of the event store (every event before the
+former is before the latter), then all of history up to there, then the log from its noted end. Every step
+can be repeated, also by two processes at once, so an interrupted build simply continues.
 
-Two do no harm, but twice the work. So whoever finds a build begun by another leaves it to them as long as its
-watermarks move; and with a few builds at a time in a process, several processes share out the views.
+Two builders do no harm but twice the work. So a process leaves a build to the one that began it as long as
+its watermarks move; and because each process runs only a few builds at a time, several processes divide the
+views.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from projections.view import View
 _logger = structlog.get_logger(__name__)
 
 AT_ONCE = 2
-"""Builds in one process at a time: as many as keep Python and the stores busy."""
+"""Builds of one process at a time: enough to keep Python and the stores busy."""
 STALLED_S = 3.0
-"""A build that has not moved for so long was left by whoever began it."""
+"""A build that has not moved for this long has lost its builder."""
 LOOK_S = 0.2
-"""How often a build that is left to another process is looked at."""
+"""The interval at which a build of another process is checked."""
 SWITCH_POLL_S = 0.01
-"""How often a generation that follows the log tries to take over, besides after its own writes."""
+"""The interval at which a following generation tries to take over, besides after its own writes."""
 
 
 async def rebuild(
@@ -46,9 +47,9 @@ async def rebuild(
     progress: Progress,
     turns: asyncio.Semaphore,
 ) -> Generation:
-    """Build a new generation of a view, or go on with the one being built, and return when it serves.
+    """Build a new generation of a view, or continue an unfinished one, and return when it serves.
 
-    `turns` are those of this process. The server may run and project meanwhile, in this process or another.
+    `turns` limits the builds of this process. The server may run and project meanwhile, in any process.
     Raises Unavailable: start again.
     """
     async with turns:
@@ -78,7 +79,7 @@ async def rebuild(
 
 
 async def _was_left(generation: Generation, store: DocumentStore) -> bool:
-    """Wait while whoever began a generation gets on with it; say whether they stopped before the end."""
+    """Wait while another process makes progress with its build; return True if it stopped before the end."""
     reached, moved_at = await store.watermarks(generation), time.monotonic()
     while generation in await store.generations(generation.view):
         if (now := await store.watermarks(generation)) != reached:
@@ -99,8 +100,8 @@ async def follow(
 ) -> None:
     """Follow the log until the generation is retired.
 
-    Where its group lost its place in the log (Kafka forgot it, or was emptied), what it missed comes from the
-    event store, and the group begins anew. Raises Unavailable: start again.
+    If its group lost its position in the log (Kafka deleted it, or was emptied), the missed events come
+    from the event store, and the group is started again. Raises Unavailable: start again.
     """
     while True:
         try:
@@ -108,7 +109,7 @@ async def follow(
         except NotFound as lost:
             _logger.warning("projections.group_gone", group=generation.group, error=str(lost))
             try:
-                # Started anew by another process, it only has to be joined again.
+                # Another process has restarted the group: join it again.
                 if not await log.group_exists(generation.group):
                     await _fold_history(view, generation, projector, store, log, events)
             except GenerationGone:
@@ -130,7 +131,7 @@ async def _fold_history(
     while position < head:
         page = await events.read_log(position, BATCH, up_to=head, categories=view.categories)
         position = page[-1].position if page.more else head
-        # With the watermarks, so that whoever goes on with it begins here.
+        # Written with the watermarks, so that a successor continues here.
         await projector.handle(Batch(tuple(page), dict.fromkeys(offsets, position)))
     await store.write(generation, (), (), dict.fromkeys(offsets, head))
     await log.start_group(generation.group, offsets)

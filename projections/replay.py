@@ -1,7 +1,7 @@
-"""Heals parked streams: folds what waits from the event store, once the cause is gone, and unparks them.
+"""Heals parked streams: folds the waiting events once the cause is fixed, and unparks the stream.
 
-It may race with the projector, which goes on skipping the stream: both write by compare-and-set on how far
-the stream is folded and how far it is parked, so whoever is late sees what the other did and goes on.
+It may race with the projector, which continues to skip the stream. Both write by compare-and-set on the
+folded and the parked revision, so the slower one sees the other's write and continues from it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PAGE = 500
 """Events folded between two writes."""
 
 WAITING = "its replay was interrupted"
-"""What a stream is parked for between two pages of its replay."""
+"""The error of a stream between two pages of its replay."""
 
 
 async def replay(
@@ -30,7 +30,7 @@ async def replay(
     events: EventStore,
     registry: Registry,
 ) -> Parked | None:
-    """Fold a parked stream from where it stopped; None = healed, else what parks it. Raises Unavailable."""
+    """Fold a parked stream from where it stopped; None = healed, else the error. Raises Unavailable."""
     while True:
         before = (await store.get_many(generation, [str(stream)])).get(str(stream))
         if before is None or before.parked is None:
@@ -49,7 +49,7 @@ async def replay(
 async def replay_all(
     view: View, store: DocumentStore, events: EventStore, registry: Registry
 ) -> dict[str, Parked | None]:
-    """Replay every parked stream of the serving generation; returns what became of each."""
+    """Replay every parked stream of the serving generation; return the result of each."""
     standing = await store.standing(view.name)
     if standing is None:
         return {}
@@ -60,7 +60,7 @@ async def replay_all(
 
 
 def _after(before: Stored, parked: Parked, folded: Folded) -> Stored:
-    """Return the document after a page; it stays parked while less is folded than was parked."""
+    """Return the document after a page; it stays parked until everything that was parked is folded."""
     if not folded.changes:
         return before
     after = folded.changes[0].after

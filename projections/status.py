@@ -1,4 +1,4 @@
-"""How far each view is: for readiness, metrics, and the operator who asks."""
+"""The status of each view, for readiness, metrics and operators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from projections.view import View
 
 @dataclass(frozen=True, slots=True)
 class ViewStatus:
-    """One view: `generation` 0 = none serves yet; `building` names one on its way.
+    """One view: `generation` 0 = none serves yet; `building` is an unfinished one.
 
     `lag_events` and `lag_s` are those of `domain.lag.Lag`. `parked` counts streams.
     """
@@ -32,7 +32,7 @@ class ViewStatus:
 async def view_statuses(
     store: DocumentStore, views: Sequence[View], events: EventStore
 ) -> tuple[ViewStatus, ...]:
-    """Return where each view stands. Raises Unavailable."""
+    """Return the status of each view. Raises Unavailable."""
     return tuple([await _status(store, view, events) for view in views])
 
 

@@ -1,7 +1,7 @@
-"""Keeps every view going in one process: builds what is missing, follows what serves, drops what is retired.
+"""Runs every view of one process: builds missing generations, follows serving ones, drops retired ones.
 
-It looks at the store's generations again and again, since another process may rebuild a view at any time.
-Any number of processes may run it.
+It checks the store's generations periodically, since another process may rebuild a view at any time. Any
+number of processes may run it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from projections.view import View
 TEND_S = 0.5
 SWEEP_S = 10.0
 KEEP_RETIRED_S = 60.0
-"""How long a query may go on reading a generation after a switch."""
+"""The longest time for which a query may read an old generation after a switch."""
 
 _logger = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ class Projections:
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def run(self) -> None:
-        """Run until cancelled. A store that is away is waited for, and told of in the log."""
+        """Run until cancelled. It waits while a store is unreachable, and logs that."""
         async with NamedTasks() as tasks:
             while True:
                 try:
@@ -62,7 +62,7 @@ class Projections:
                 await tasks.wait(TEND_S)
 
     async def rebuild(self, name: str) -> Generation:
-        """Build one view anew, and return when the new generation serves. Raises KeyError, Unavailable."""
+        """Build one view again, and return when the new generation serves. Raises KeyError, Unavailable."""
         return await self._rebuild({view.name: view for view in self._views}[name])
 
     async def _rebuild(self, view: View) -> Generation:
@@ -89,13 +89,14 @@ class Projections:
                 generation.group,
                 partial(follow, view, generation, projector, self._store, self._log, self._events),
             )
-            # Whoever built it may have died before the switch.
+            # Its builder may have died before the switch.
             await self._store.switch(generation)
         serving = max((g.version for g in generations if g.state == "serving"), default=0)
         if not followed and serving < view.version:
             tasks.ensure(f"rebuild-{view.name}", partial(self._rebuild, view))
         elif serving > view.version:
-            # An older process in a rolling deploy: rebuilding would take the new one's place, and back again.
+            # This is the older process of a rolling deploy: its rebuild would replace the new generation,
+            # and so on.
             _logger.warning("projections.newer_version_serves", view=view.name, serving=serving)
 
     async def _sweep(self) -> None:

@@ -1,4 +1,4 @@
-"""The view track_detail: all that one track's page shows, but the grids, which genesis_maps has.
+"""The view track_detail: everything on a track's page except the grids, which genesis_maps has.
 
 {the fields of projections/track_fold.py, filename, media_type, audio {sha256, bytes}, versions {count},
 current_version {...} | null, its artefacts {name: {sha256, bytes, media_type}}, job {...} | null}.
@@ -46,7 +46,7 @@ def _first(recorded: Recorded) -> Document:
 
 
 def _job(document: Document, recorded: Recorded) -> dict[str, Any] | None:
-    """Return the latest job. `reason` says why it ended without a result, `origin` why it was queued."""
+    """Return the latest job. `reason` is why it ended without a result, `origin` why it was queued."""
     data, job = recorded.data, document["job"]
     match recorded.type:
         case "track.analysis_queued":
@@ -91,7 +91,7 @@ def _queued(recorded: Recorded, before: dict[str, Any] | None) -> dict[str, Any]
 
 
 def _disagreement(document: Document, recorded: Recorded) -> dict[str, Any] | None:
-    """Return how a new machine grid differs from the human one that stands; None when it took its place."""
+    """Return how a new machine grid differs from the current human one; None if it replaced that."""
     if displaces(document, recorded):
         return None
     metrics = recorded.data["metrics"]

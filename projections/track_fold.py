@@ -1,6 +1,6 @@
-"""What the list and the detail of tracks have in common: how each event moves a track.
+"""The common part of the list and the detail of tracks: the effect of each event on a track.
 
-Mirrors `domain.track.state.evolve` without its grids, which would make every document as large as its map.
+Mirrors `domain.track.state.evolve` without the grids, which would make every document as large as its map.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ VERSION_REASONS: Final = {
     "track.beat_override_reverted": "revert",
     "track.reference_given": "reference",
 }
-"""The events that make a version, and what readers see as its reason."""
+"""The events that make a version, and the reason that readers see."""
 
 
 def uploaded(recorded: Recorded) -> Document:
-    """Return the track as its upload leaves it."""
+    """Return the track after its upload."""
     data, at = recorded.data, timestamp(recorded.recorded_at)
     return {
         "track_id": data["track_id"],
@@ -64,7 +64,7 @@ def _changed(document: Document, recorded: Recorded) -> Document:
         case made if made in VERSION_REASONS:
             return _current(data, made) if displaces(document, recorded) else {}
         case _ if document["version"] is not None:
-            # A re-analysis runs beside a track that is ready.
+            # A re-analysis leaves a ready track ready.
             return {}
         case "track.analysis_started":
             return {"status": "analysing"}
@@ -77,15 +77,15 @@ def _changed(document: Document, recorded: Recorded) -> Document:
 
 
 def displaces(document: Document, recorded: Recorded) -> bool:
-    """Say whether a version becomes the current one: all do, but a re-analysis under a human's correction."""
+    """Return True if a version becomes current: all do, except a re-analysis below a correction."""
     return recorded.type != "track.analysis_completed" or not document["overridden"]
 
 
 def with_engines(before: Document, after: Document, recorded: Recorded) -> Document:
-    """Return the track after an event with the engines behind its current and its latest analysed version.
+    """Return the track after an event, with the engines of its current and its latest analysed version.
 
-    A version made by hand shares the engine of the current one, which it is based on, or of the analysed one,
-    which it restores: no other engine is ever asked for.
+    A version made by hand has the engine of the current version, on which it is based, or of the analysed
+    one, which it restores; no other engine is needed.
     """
     if recorded.type not in VERSION_REASONS:
         return after

@@ -1,7 +1,7 @@
 """The view track_list: a row per track, for lists that filter and sort.
 
-Archived tracks keep their row; lists leave them out with `Differs("status", "archived")`. Free text asks
-`Contains("_search", folded_text(text))`, and titles are sorted by `_title`.
+Archived tracks keep their row; lists leave them out with `Differs("status", "archived")`. Free-text search
+uses `Contains("_search", folded_text(text))`, and `_title` sorts titles.
 """
 
 from __future__ import annotations

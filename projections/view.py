@@ -1,9 +1,9 @@
-"""What a view is: a fold of one stream into one document, and what can be asked of those documents.
+"""The definition of a view: a fold of one stream into one document, and the fields that queries can use.
 
 To add one: write a file with an `apply`, a `View` around it, and name it in `projections/views.py`. The
-projector gives `apply` every event of the view's categories, each exactly once in effect and in the order of
-its stream, with `data` in its current schema version and proven to fit it. Raise VERSION with every change of
-what `apply` or `entries` yield: the new documents are then built while the old ones serve.
+projector calls `apply` with every event of the view's categories, each exactly once in effect and in the
+order of its stream, with `data` in its current schema version and validated. Raise VERSION with every
+change of the results of `apply` or `entries`: the new documents are then built while the old ones serve.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from typing import Any, Literal
 from domain.recorded import Recorded
 
 Document = dict[str, Any]
-"""JSON data, snake_case. Keys that begin with an underscore serve finding and are not shown to readers."""
+"""JSON data, snake_case. Keys that begin with an underscore serve queries; readers do not see them."""
 
 Kind = Literal["text", "number", "array"]
-"""How a field is compared: by code point, by value, or by what it contains."""
+"""The comparison of a field: by code point, by value, or by element."""
 
 Apply = Callable[[Document | None, Recorded], Document | None]
-"""Returns the document after the event, without changing its arguments; None leaves nothing to be found."""
+"""Returns the document after the event, without changing its arguments; None = no document."""
 
 Entries = Callable[[Document | None, Recorded], Iterable[tuple[str, Document]]]
-"""Returns the entries an event brings, as (id, body), given the document after it."""
+"""Returns the entries that an event makes, as (id, body), given the document after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """One view. Its documents' ids are their streams' ids.
 
-    A view with `entries` is read by these: immutable documents whose ids name the event they come from, so
-    that a redelivery writes the same again. Its own documents then only carry what later entries need.
-    `fields` can be asked for and sorted by; each of `indexes` lists fields, the first ones asked by equality,
-    the last one also by range and order (an array alone).
+    Readers of a view with `entries` see these: immutable documents whose ids name their event, so that a
+    redelivery writes the same again. Its own documents then only carry data for later entries. Queries can
+    filter and sort by `fields`; each of `indexes` lists fields, the first ones for equality, the last one
+    also for range and order (an array alone).
     """
 
     name: str
@@ -55,5 +55,5 @@ def timestamp(at: datetime) -> str:
 
 
 def folded_text(*texts: str | None) -> str:
-    """Return what is searched and sorted without regard to case, the texts a line each."""
+    """Return the text for search and sorting without regard to case, one line for each text."""
     return "\n".join(text.casefold() for text in texts if text)

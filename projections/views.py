@@ -1,4 +1,4 @@
-"""Every view there is: a new one is a file beside this one and a line in the list below."""
+"""The list of all views: to add one, write a file beside this one and add a line below."""
 
 from projections.artefact_manifests import ARTEFACT_MANIFESTS
 from projections.genesis_maps import GENESIS_MAPS

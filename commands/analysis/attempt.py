@@ -88,12 +88,11 @@ class Attempt:
                 self._log.warning("analysis.lease_lost")
 
     async def give_back(self) -> None:
-        """Release the job, so that another worker continues this attempt at once. Call it after `run` was
-        cancelled.
+        """Release the job, so that another worker continues this attempt at once; call it after `run` ended.
 
         It finishes nothing, because a stopping process has a few seconds and an analysis is repeated in
-        seconds. If it is unknown
-        unknown whether the last report was recorded, the lease runs out by itself and the stream decides.
+        seconds. If it is unknown whether the last report was recorded, the lease runs out by itself and the
+        stream decides.
         """
         if self._reported in ("nothing", "begun"):
             with suppress(Unavailable):

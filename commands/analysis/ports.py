@@ -1,4 +1,4 @@
-"""What analyses ask of the world: reading audio in child processes, and the schedule of jobs."""
+"""The ports of the analyses: reading audio in child processes, and the schedule of jobs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from domain.track.state import JobStatus
 
 
 class UndecodableAudio(Exception):
-    """The file cannot be decoded; trying again gives the same. `code` is `undecodable` or `too_long`."""
+    """The file can't be decoded; a retry would fail too. `code` is `undecodable` or `too_long`."""
 
     def __init__(self, code: Literal["undecodable", "too_long"], detail: str) -> None:
         super().__init__(detail)
@@ -23,7 +23,7 @@ class UndecodableAudio(Exception):
 
 
 class AnalysisCrashed(Exception):
-    """The child died or hung; another attempt may work. `code` is `crashed` or `timed_out`."""
+    """The child died or hung; a retry may succeed. `code` is `crashed` or `timed_out`."""
 
     def __init__(self, code: Literal["crashed", "timed_out"], detail: str) -> None:
         super().__init__(detail)
@@ -33,7 +33,7 @@ class AnalysisCrashed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What a quick look by a real decoder proved about an upload."""
+    """The result of a quick probe of an upload by a real decoder."""
 
     media_type: str
     duration_ms: float
@@ -42,12 +42,12 @@ class Probed:
 
 
 class Analyser(Protocol):
-    """Decoding and signal processing, in child processes that may crash or hang without harm to us."""
+    """Decoding and signal processing, in child processes that may crash or hang without harm to this one."""
 
     async def probe(self, path: Path) -> Probed:
         """Open, decode up to 30 s, count frames, within 10 s.
 
-        Raises UndecodableAudio, also when the decoder crashes or hangs on it.
+        Raises UndecodableAudio, also if the decoder crashes or hangs.
         """
         ...
 
@@ -81,9 +81,9 @@ class QueuedJob:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A job a worker holds a lease on. `attempt` is 1.., the number this run must name in its commands.
+    """A job that a worker holds a lease on. `attempt`, from 1, is the number that its commands must name.
 
-    `started` tells that the attempt is recorded already: the worker that began it gave it back.
+    `started` = the attempt is recorded already, because a worker that began it has released the job.
     """
 
     job: QueuedJob
@@ -95,10 +95,10 @@ class ClaimedJob:
 
 @dataclass(frozen=True, slots=True)
 class JobStanding:
-    """Where an event of its stream leaves a job; what the event does not say is None.
+    """A job after an event of its stream; fields that the event does not set are None.
 
-    `revision` and `at` are the event's. `run_after` is the earliest time of the next attempt, `worker`
-    the one that runs it.
+    `revision` and `at` are the event's. `run_after` is the earliest time of the next attempt, `worker` the
+    one that runs it.
     """
 
     job_id: UUID
@@ -115,9 +115,9 @@ class JobStanding:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as people see it. `queue_position` counts from 1 and is None unless it waits.
+    """A job as people see it. `queue_position` counts from 1 and is None unless the job waits.
 
-    `estimated_seconds` is the time until its result, None when too little is known to say.
+    `estimated_seconds` is the time until its result, None if it can't be estimated.
     """
 
     job_id: UUID
@@ -137,47 +137,47 @@ class JobView:
 
 
 class JobQueue(Protocol):
-    """The schedule of analyses: the stream is the truth of a job's outcome, its row that of the schedule.
+    """The schedule of analyses: the stream decides a job's outcome, its row only holds the schedule.
 
-    All doors raise Unavailable when the store is away.
+    Every method raises Unavailable if the store is unreachable.
     """
 
     @property
     def lease_s(self) -> float:
-        """How long a claim holds without a heartbeat."""
+        """The time for which a claim holds without a heartbeat."""
         ...
 
     async def enqueue(self, job: QueuedJob) -> None:
-        """Add a job once; a job that is there stays as it is."""
+        """Add a job once; an existing job stays as it is."""
         ...
 
     async def claim(self, worker: str) -> ClaimedJob | None:
-        """Take the next runnable job (priority, then age), skipping those others hold."""
+        """Take the next runnable job (priority, then age), and skip those that other workers hold."""
         ...
 
     async def heartbeat(self, claimed: ClaimedJob, stage: str | None, percent: float) -> bool:
-        """Extend the lease and note the progress; False when the job is no longer this worker's."""
+        """Extend the lease and store the progress; False if the job no longer belongs to this worker."""
         ...
 
     async def release(self, claimed: ClaimedJob, started: bool) -> None:
-        """Give a job back for the next worker to take at once, in the same attempt and the same place.
+        """Release a job, so that the next worker takes it at once, in the same attempt and queue position.
 
-        `started` tells that the attempt is recorded. Nothing happens when the job is no longer the worker's.
+        `started` = the attempt is recorded. A job that no longer belongs to the worker is left alone.
         """
         ...
 
     async def expire_leases(self) -> None:
-        """End every lease now: for a process that knows it is the first, so that no worker is alive."""
+        """End every lease now; only for a process that knows that no other worker is alive."""
         ...
 
     async def expired(self) -> list[ClaimedJob]:
-        """Return running jobs whose lease ran out: their worker is lost."""
+        """Return the running jobs whose lease ran out: their worker is lost."""
         ...
 
     async def record(self, standing: JobStanding, instead_of: ClaimedJob | None = None) -> None:
-        """Bring a job to where its stream says it stands, unless its row knows of a later event.
+        """Set a job to its standing in the stream, unless its row reflects a later event.
 
-        A row at the same event changes only if it is still claimed as `instead_of` says: that claim was
+        A row at the same event changes only if it is still claimed as in `instead_of`: that claim was
         refused.
         """
         ...
@@ -189,5 +189,5 @@ class JobQueue(Protocol):
     async def list(
         self, statuses: tuple[JobStatus, ...] = (), track_id: UUID | None = None, limit: int = 100
     ) -> list[JobView]:
-        """Return jobs, running first, then in the order they will run, then the finished, newest first."""
+        """Return jobs: running ones, then waiting ones in their order, then finished ones, newest first."""
         ...

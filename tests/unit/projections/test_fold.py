@@ -62,7 +62,7 @@ def test_a_gap_parks_the_stream_where_it_opened() -> None:
     ("change", "error"),
     [
         ({}, "nonsense"),
-        ({"type": "track.sung"}, "not known here"),
+        ({"type": "track.sung"}, "is unknown"),
         ({"schema_version": 9}, "schema version 9"),
     ],
 )
