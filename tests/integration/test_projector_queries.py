@@ -181,9 +181,7 @@ async def test_a_list_filters_sorts_and_pages_and_shows_no_inner_fields(side: Re
     assert await found(Between("f_measure", low=0.9)) == ["alphabet"]
     assert await found(Equals("status", "analysing")) == ["Gamma"]
     for sort in ("tags", "nothing"):
-        with pytest.raises(
-            Invalid, match=f"by `{sort}`; sortable fields: "
-        ):
+        with pytest.raises(Invalid, match=f"by `{sort}`; sortable fields: "):
             await found(sort=sort)
 
 
