@@ -16,7 +16,7 @@ from analysis.peaks import peaks
 from analysis.pipeline import analyse as analyse_samples
 from analysis.result import Analysed, AnalysisSettings
 
-VERSION = "3"
+VERSION = "4"
 """Of the way from file to samples: its digits show in every map."""
 
 _DECODING_SHARE = 0.4

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from adapters.audio.id3 import id3_length
-from adapters.audio.pieces import Buffer, Mended, Piece, understated
+from adapters.audio.pieces import Buffer, Mended, Piece, Run, understated
 
 _TAIL = 1 << 18
 """So far from the end the last frames are looked for; they rarely take 20 kB."""
@@ -21,45 +20,68 @@ class _Frame:
     samples: int
 
 
-def mended(data: Buffer) -> Mended:
-    """Return a FLAC that leaves its length open, when it states less than there is."""
-    at = id3_length(data[:10])
+def mended(data: Buffer, sound: Run) -> Mended:
+    """Return a FLAC that states its true length and ends near its last frame.
+
+    A reader that stops at that length never meets what stands behind it, which would cost it a block.
+    """
+    at, end = sound
     info = data[at : at + 42]
     if len(info) < 42 or info[:4] != b"fLaC":
         return Mended()
     rate = int.from_bytes(info[18:21], "big") >> 4
     stated = int.from_bytes(info[_TOTAL_AT : _TOTAL_AT + 5], "big") & (1 << 36) - 1
-    true = _true_length(data[max(at + 42, len(data) - _TAIL) :], int.from_bytes(info[8:10], "big"))
-    if true is None or not stated or true <= stated or not rate:
-        return Mended((Piece(((at, len(data)),)),)) if at else Mended()
-    unknown = bytes((info[_TOTAL_AT] & 0xF0, 0, 0, 0, 0))
-    cut = at + _TOTAL_AT
+    last = _last_frame(data, at + 42, end, int.from_bytes(info[8:10], "big"))
+    if last is None or not rate:
+        return Mended()
+    start, true = last
+    end = min(end, start + _longest_frame(info))
+    cut, total = at + _TOTAL_AT, max(stated, true)
+    field = int.from_bytes(info[_TOTAL_AT : _TOTAL_AT + 5], "big") - stated + total
     return Mended(
-        (Piece(((at, cut), unknown, (cut + 5, len(data)))),),
-        warnings=understated(stated / rate, true / rate),
+        (Piece(((at, cut), field.to_bytes(5, "big"), (cut + 5, end))),),
+        warnings=understated(stated / rate, true / rate) if stated else (),
     )
 
 
-def _true_length(tail: bytes, block: int) -> int | None:
-    """Return where the last frame ends, in samples, if it follows on one before it.
+def _longest_frame(info: bytes) -> int:
+    """Return the length in bytes of the largest block without compression: no frame is longer."""
+    channels, bits = (info[20] >> 1 & 7) + 1, ((info[20] & 1) << 4 | info[21] >> 4) + 1
+    return 64 + int.from_bytes(info[10:12], "big") * channels * (bits + 1) // 8
+
+
+def _last_frame(data: Buffer, start: int, end: int, block: int) -> Run | None:
+    """Return where the last frame starts, in bytes, and ends, in samples, wherever in the file it stands."""
+    for window in (_TAIL, 1 << 21, 1 << 24, end - start):
+        begin = max(start, end - window)
+        found = _true_length(data[begin:end], block)
+        if found is not None:
+            return begin + found[0], found[1]
+        if begin == start:
+            return None
+    return None
+
+
+def _true_length(tail: bytes, block: int) -> Run | None:
+    """Return where the last frame starts, in bytes, and ends, in samples, if it follows on another.
 
     Two in a row: a single header is found in noise once in some dozen files.
     """
     ends: set[int] = {0}
     last = None
     for found in _SYNC.finditer(tail):
-        frame = _frame(tail[found.start() : found.start() + 16], block)
+        frame = _frame(tail[found.start() : found.start() + 16].ljust(16, b"\0"), block)
         if frame is None:
             continue
         ends.add(frame.start + frame.samples)
         if frame.start in ends:
-            last = frame.start + frame.samples
+            last = found.start(), frame.start + frame.samples
     return last
 
 
 def _frame(header: bytes, block: int) -> _Frame | None:
     """Read a frame's header; None where its checksum says that it is none."""
-    if len(header) < 16 or header[3] & 1:
+    if header[3] & 1:
         return None
     number, at = _coded(header, 4)
     if number is None:

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from adapters.audio.id3 import id3_length
 from adapters.audio.mp3_frames import Mp3Stream, streams
 from adapters.audio.mp3_header import honest
 from adapters.audio.pieces import TOLERATED_LOSS, Buffer, Mended, Piece, Run, understated
+from adapters.audio.tags import STARTS, between, id3_length
 from commands.analysis.ports import UndecodableAudio
 
 _DECODER_DELAY = 529
 """Samples that libmpg123 cuts off whatever has a header, and does not off what has none."""
 
-_TAGS = (b"ID3", b"TAG", b"APE", b"LYR")
 _MOST_STREAMS = 500
 
 
-def mended(data: Buffer) -> Mended:
+def mended(data: Buffer, sound: Run) -> Mended:
     """Return a piece for each stream; the file as it is when no frame tells its length (free format).
 
     Raises UndecodableAudio when streams are beyond reason.
     """
-    found = streams(data)
+    found = streams(data, sound[0])
     if not found:
         return Mended(exact=False)
     if len(found) > _MOST_STREAMS:
@@ -33,7 +32,7 @@ def mended(data: Buffer) -> Mended:
     return Mended(
         None if _is_honest(data, found) else tuple(_piece(data, stream) for stream in found if stream.frames),
         None if promised_s is None else max(0.0, 1 - seconds / promised_s),
-        (*(understated(promised_s, seconds) if promised_s else ()), *_left_out(data, found)),
+        (*(understated(promised_s, seconds) if promised_s else ()), *_left_out(data, found, sound[1])),
     )
 
 
@@ -54,18 +53,23 @@ def _piece(data: Buffer, stream: Mp3Stream) -> Piece:
     return Piece((stream.own_header(data[first : first + 4]), *stream.runs), _DECODER_DELAY)
 
 
-def _left_out(data: Buffer, found: list[Mp3Stream]) -> tuple[str, ...]:
+def _left_out(data: Buffer, found: list[Mp3Stream], stop: int) -> tuple[str, ...]:
     """Return what is to be said of bytes that are neither frames nor tags: they shift what comes after.
 
     At the end a little of it is nobody's loss.
     """
     heard = [stretch for stream in found for stretch in _stretches(stream)]
     gaps = [(before[1], after[0]) for before, after in pairwise(heard)]
-    end = (heard[-1][1], len(data)) if heard else (0, 0)
+    end = (heard[-1][1], max(stop, heard[-1][1])) if heard else (0, 0)
     if end[1] - end[0] > TOLERATED_LOSS * len(data):
         gaps.append(end)
-    lost = sum(stop - start for start, stop in gaps if data[start : start + 3] not in _TAGS)
+    lost = sum(stop - start for start, stop in gaps if not _is_tags(data, start, stop))
     return (f"damaged: {lost:,} bytes among the frames are no sound, and were left out",) if lost else ()
+
+
+def _is_tags(data: Buffer, start: int, stop: int) -> bool:
+    left = between(data, start, stop)
+    return left[0] >= left[1] or data[start : start + 11].startswith(STARTS)
 
 
 def _stretches(stream: Mp3Stream) -> list[Run]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from adapters.audio.id3 import id3_length
 from adapters.audio.mp3_header import Header, header_of, new, shortest
 from adapters.audio.pieces import Buffer, Run
 
@@ -62,9 +61,9 @@ class Mp3Stream:
         return new(self.frames, length, version, mono, bytes((0xFF, start[1] | 1, third, start[3])))
 
 
-def streams(data: Buffer) -> list[Mp3Stream]:
+def streams(data: Buffer, start: int) -> list[Mp3Stream]:
     """Return the streams of frames in a file; none of free format, whose frames don't tell their length."""
-    return list(_Walk(data).streams())
+    return list(_Walk(data).streams(start))
 
 
 def in_a_row(head: bytes) -> bool:
@@ -98,8 +97,8 @@ class _Walk:
         self._lengths = _lengths()
         self._patience = _FALSE_SYNCS
 
-    def streams(self) -> Iterator[Mp3Stream]:
-        at = self.sync(id3_length(self._data[:10]))
+    def streams(self, start: int) -> Iterator[Mp3Stream]:
+        at = self.sync(start)
         if at is None:
             at = self.sync(0)  # a tag that states more than there is
         while at is not None:

@@ -12,13 +12,11 @@ from typing import Final, cast
 
 import numpy as np
 import soundfile as sf
-from numpy.typing import NDArray
 
+from adapters.audio.mixing import Mixer, Samples
 from adapters.audio.pieces import TOLERATED_LOSS
 from adapters.audio.sources import SequentialFile, opened, reason
 from commands.analysis.ports import UndecodableAudio
-
-Samples = NDArray[np.float32]
 
 MIN_RATE, MAX_RATE = 8_000, 192_000
 MAX_CHANNELS = 6
@@ -34,9 +32,6 @@ _MEDIA_TYPES: Final = {
 _BLOCK_FRAMES = 65_536
 _FLAC_BLOCK_FRAMES = 16_384
 """All of it is lost before a FLAC's first damaged frame: libsndfile's error comes instead of the block."""
-
-_LOUDEST = 1e6
-"""Floats beyond are no sound: full scale is 1, and integers written as floats by mistake reach 32,768."""
 
 _NO_LENGTH = 1 << 60
 
@@ -56,7 +51,7 @@ class AudioReader:
     def __init__(self, path: Path, cap_s: float) -> None:
         self._source = opened(path)
         self._cap_s = cap_s
-        self._not_numbers = 0
+        self._mixer = Mixer()
         self._damaged = False
         first = self._source.first
         self.rate: int = first.samplerate
@@ -106,6 +101,8 @@ class AudioReader:
         """Say whether the last promised frame can be read. Only for the end: it moves within the file."""
         if not self.exact or self._promised_frames is None or self.media_type == "audio/mpeg":
             return True
+        if self.missing is not None:
+            return True  # Judged by the bytes: not every codec of a WAV can seek.
         try:
             self._source.first.seek(self._promised_frames - 1)
             return len(self._source.first.read(1, dtype="float32", always_2d=True)) == 1
@@ -117,27 +114,17 @@ class AudioReader:
             yield self._counted(np.zeros(lead, np.float32))
         frames = _FLAC_BLOCK_FRAMES if self.media_type == "audio/flac" else _BLOCK_FRAMES
         into = np.empty((frames, file.channels), np.float32)
-        while len(block := cast(Samples, file.read(dtype="float32", out=into))):
-            yield self._counted(self._mono(block))
+        left = file.frames
+        # Never beyond the stated end: at bytes behind its last frame a FLAC loses the whole block.
+        while left > 0 and len(block := cast(Samples, file.read(dtype="float32", out=into[:left]))):
+            left -= len(block)
+            yield self._counted(self._mixer.mono(block))
 
     def _counted(self, block: Samples) -> Samples:
         self._frames += len(block)
         if self.duration_ms > 1000 * self._cap_s:
             raise too_long(self._cap_s)
         return block
-
-    def _mono(self, block: Samples) -> Samples:
-        """Mix the channels evenly; what is no sound becomes silence."""
-        channels = block.shape[1]
-        mono = block[:, 0].copy() if channels == 1 else block @ np.full(channels, 1 / channels, np.float32)
-        # The sum of squares alone: it is all that sound needs, a fifth of looking at every sample.
-        with np.errstate(over="ignore", invalid="ignore"):
-            sounds = float(mono @ mono) < _LOUDEST**2
-        if sounds:
-            return mono
-        good = np.abs(block) < _LOUDEST
-        self._not_numbers += int(good.size - np.count_nonzero(good))
-        return np.where(good, block, np.float32(0)) @ np.full(channels, 1 / channels, np.float32)
 
     def _promised(self) -> int | None:
         """Return the length that the decoder takes the file for, with what it leaves off."""
@@ -149,8 +136,7 @@ class AudioReader:
     def _judge(self) -> None:
         """Compare what came out with what the headers promised."""
         self.warnings.extend(self._source.mended.warnings)
-        if self._not_numbers:
-            self.warnings.append(f"{self._not_numbers} samples are no numbers or beyond reason: now silence")
+        self.warnings.extend(self._mixer.warnings())
         if self.missing is not None and self.missing > TOLERATED_LOSS:
             self.warnings.append(f"cut off: {self.missing:.0%} of what the header promises is missing")
         elif self._damaged or (

@@ -6,8 +6,8 @@ tag is unknown to it) and calls every Ogg file, video included, the same.
 
 from __future__ import annotations
 
-from adapters.audio.id3 import id3_length
 from adapters.audio.mp3_frames import in_a_row
+from adapters.audio.tags import leading
 
 _RIFF_IDS = (b"RIFF", b"RIFX", b"RF64")
 _OGG_CODECS = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC")
@@ -19,7 +19,7 @@ def sniff(head: bytes) -> str | None:
     A claim only: decoding proves it. Only WAV (RIFF, RIFX, RF64), MP3, FLAC and audio in Ogg are taken; an
     MP3 that was torn out of a stream may begin in mid-frame, which all of HEAD_BYTES are needed to tell.
     """
-    if head[:3] == b"ID3":
+    if head[:3] == b"ID3" or head[:8] == b"APETAGEX":
         return _sniff_tagged(head)
     if head[:4] in _RIFF_IDS and head[8:12] == b"WAVE":
         return "audio/wav"
@@ -31,10 +31,10 @@ def sniff(head: bytes) -> str | None:
 
 
 def _sniff_tagged(head: bytes) -> str | None:
-    """Judge what follows an ID3v2 tag; a tag longer than `head` (a cover picture) is taken for an MP3's."""
-    if len(head) < 10:
+    """Judge what follows a tag; one longer than `head` (a cover picture) is taken for an MP3's."""
+    if not (length := leading(head[:32])):
         return None
-    body = head[id3_length(head) :].lstrip(b"\0")
+    body = head[length:].lstrip(b"\0")
     return "audio/mpeg" if not body else sniff(body)
 
 

@@ -136,3 +136,19 @@ def with_id3(file: bytes, size: int) -> bytes:
     """The file behind an ID3v2 tag whose body has `size` bytes."""
     length = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
     return b"ID3\x04\0\0" + length + bytes(size) + file
+
+
+def ape_tag(size: int, header: bool = True) -> bytes:
+    """An APEv2 tag with one item of `size` bytes, such as a cover."""
+    item = struct.pack("<II", size, 2) + b"Cover Art (Front)\0" + b"\xff\xfb\x90\x64" * (size // 4)
+    item += bytes(size % 4)
+
+    def frame(flags: int) -> bytes:
+        return b"APETAGEX" + struct.pack("<IIII", 2_000, len(item) + 32, 1, flags) + bytes(8)
+
+    has_header = 0x8000_0000 if header else 0
+    return (frame(has_header | 0x2000_0000) if header else b"") + item + frame(has_header)
+
+
+ID3V1 = b"TAG" + b"title".ljust(125, b"\0")
+LYRICS = b"LYRICSBEGIN" + b"IND0000200" + b"la " * 400 + b"001221" + b"LYRICS200"
