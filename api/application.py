@@ -16,6 +16,7 @@ from api.head import HeadMiddleware
 from api.pages import routes as pages
 from api.refusals import NotReady
 from api.rest import beats, health, history, jobs, schemas, tracks, upload, versions
+from api.rest.headers import ANSWERED
 from api.rest.health import Readiness
 from api.security.guard import Authenticator
 from api.services import Services
@@ -34,18 +35,6 @@ ROUTERS = (
 )
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-
-_EXPOSED = (
-    "Age",
-    "Consistency-Token",
-    "Content-Range",
-    "ETag",
-    "Idempotent-Replayed",
-    "Location",
-    "Retry-After",
-    "Trace-Id",
-    "X-Request-Id",
-)
 
 
 def create_api(services: Services, readiness: Readiness) -> FastAPI:
@@ -126,6 +115,6 @@ def _middleware(cors_origins: tuple[str, ...]) -> list[Middleware]:
         allow_origins=cors_origins,
         allow_methods=_METHODS,
         allow_headers=["*"],
-        expose_headers=_EXPOSED,
+        expose_headers=tuple(ANSWERED),
     )
     return [cors, *traced]
