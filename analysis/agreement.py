@@ -18,20 +18,27 @@ ENGINES = ("superflux-median", "aubio-kl")
 _TIGHTNESS = 400.0
 
 
-def agreement(beats_ms: Doubles, heard_in: Sequence[Passage], mel: Floats, kl: Floats) -> Agreement | None:
-    """Return the mean F-measure and Cemgil with both second grids; None if a grid has too few beats.
+def second_grids(beats_ms: Doubles, heard_in: Sequence[Passage], mel: Floats, kl: Floats) -> list[Doubles]:
+    """Return the grids (ms) by two other onset functions; none for a grid of less than eight beats.
 
-    The second grids hear other onset functions but expect the first one's tempo, so all of them share an
-    octave error: this is agreement, not accuracy. `kl` is aubio's onset function of that name.
+    They expect the first grid's tempo, so all of them share an octave error. `kl` is aubio's onset function
+    of that name.
     """
     if len(beats_ms) < FEWEST_BEATS:
-        return None
+        return []
     tuning = Tuning(_expected(60_000.0 / float(np.median(np.diff(beats_ms)))), _TIGHTNESS)
     curves: tuple[Callable[[slice], Floats], ...] = (
         lambda frames: superflux(mel[frames]),
         lambda frames: normalised(kl[frames]),
     )
-    seconds = [_within(_grid(heard_in, curve, tuning), beats_ms) for curve in curves]
+    return [_within(_grid(heard_in, curve, tuning), beats_ms) for curve in curves]
+
+
+def agreement(beats_ms: Doubles, seconds: Sequence[Doubles]) -> Agreement | None:
+    """Return the mean F-measure and Cemgil with both second grids; None if a grid has too few beats.
+
+    This is agreement, not accuracy.
+    """
     scores = [compare(second.tolist(), beats_ms.tolist()) for second in seconds]
     return _mean([s for s in scores if s is not None], [len(second) for second in seconds])
 

@@ -19,10 +19,14 @@ _BASS_BANDS = 6  # up to about 300 Hz
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """The beats that begin a bar (ms) and the beats of each bar; None without bars."""
+    """The beats that begin a bar (ms) and the beats of each bar; None without bars.
+
+    `lead` is how many standard errors the metre's phase stands out more than that of the next best metre.
+    """
 
     downbeats_ms: Doubles
     metre: int | None = None
+    lead: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,11 @@ def bars(grids: Sequence[Doubles], mel: Floats) -> Bars:
         return Bars(np.zeros(0))
     signs = [_Signs(mel, grid) for grid in long]
     phases = {metre: [_phase(each.strength(metre), metre) for each in signs] for metre in (_USUAL, *_ODD)}
-    metre = _metre({metre: _contrast(found, long) for metre, found in phases.items()})
+    contrasts = {metre: _contrast(found, long) for metre, found in phases.items()}
+    metre = _metre(contrasts)
+    lead = contrasts.pop(metre) - max(contrasts.values())
     downbeats = [grid[phase.number :: metre] for grid, phase in zip(long, phases[metre], strict=True)]
-    return Bars(np.concatenate(downbeats), metre)
+    return Bars(np.concatenate(downbeats), metre, lead)
 
 
 def _phase(strength: Doubles, metre: int) -> _Phase:

@@ -110,8 +110,9 @@ def hash_of(content: bytes) -> str:
 def _rhythm_with(rhythm: Json, beats_ms: Sequence[float], downbeats_ms: Sequence[float]) -> Json:
     if list(beats_ms) == rhythm["beatGridMs"] and list(downbeats_ms) == rhythm["downbeatMs"]:
         return rhythm
+    of_the_machine = ("confidence", "alternatives")
     return {
-        **rhythm,
+        **{name: value for name, value in rhythm.items() if name not in of_the_machine},
         "source": "override",
         "beatGridMs": list(beats_ms),
         "downbeatMs": list(downbeats_ms),

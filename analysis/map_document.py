@@ -1,4 +1,4 @@
-"""The Genesis Map 4.0.0 as types: the one place its fields, units and formulas are written down.
+"""The Genesis Map 4.1.0 as types: the one place its fields, units and formulas are written down.
 
 Fields may be added in later versions: readers ignore what they do not know. `docs/schemas` holds the JSON
 Schema generated from here (by `make contracts`).
@@ -6,12 +6,13 @@ Schema generated from here (by `make contracts`).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-SCHEMA_VERSION = "4.0.0"
+SCHEMA_VERSION = "4.1.0"
 
 Milliseconds = Annotated[
     float, Meta(ge=0, description="ms from the start of the audio, to 0.1; a person's to 0.001")
@@ -39,6 +40,28 @@ class Envelope(_Part, frozen=True):
     ] = None
 
 
+class Confidence(_Part, frozen=True):
+    """How likely each part of the machine's grid is right, as calibrated on annotated recordings.
+
+    Each presumes the one before: the octave of beats that are right, the phase in the right octave.
+    """
+
+    beat: Annotated[Ratio, Meta(description="there are beats here, or half or double as many, or shifted")]
+    octave: Annotated[Ratio, Meta(description="these are all beats, and not every second one is missing")]
+    phase: Annotated[Ratio, Meta(description="these are the beats, not the off-beats")]
+    metre: Annotated[Ratio, Meta(description="bars have this many beats")]
+
+
+class Alternative(_Part, frozen=True):
+    """What the grid could be instead: one edit of the API away."""
+
+    edit: Annotated[
+        Literal["double", "halve", "shift_half_beat"], Meta(description="the edit that makes this grid")
+    ]
+    bpm: Annotated[float, Meta(gt=0, description="BPM: the tempo after the edit")]
+    confidence: Annotated[Ratio, Meta(description="how likely this edit is right")]
+
+
 class Rhythm(_Part, frozen=True, omit_defaults=True):
     """Beats, what is known about each, and onsets."""
 
@@ -55,14 +78,17 @@ class Rhythm(_Part, frozen=True, omit_defaults=True):
     downbeat_ms: Annotated[
         list[Milliseconds],
         Meta(
-            description="ms: the beats that begin a bar: every fourth, in the phase where four signs of our "
-            "own, z-scored over the song and added, are highest on average: the change of the log mel "
-            "spectrum from beat to beat and from bar to bar, the bass stroke, the change of the bass"
+            description="ms: the beats that begin a bar: every third, fourth or fifth, in the phase where "
+            "four signs of our own, z-scored over the song and added, are highest on average: the change of "
+            "the log mel spectrum from beat to beat and from bar to bar, the bass stroke, the change of the "
+            "bass"
         ),
     ]
     beats_per_bar: Annotated[
         int | None,
-        Meta(description="what the downbeats rest on: 4 is assumed, not measured; null by hand"),
+        Meta(
+            description="beats of a bar: 3 or 5 where their downbeats stand out clearly, else 4; null by hand"
+        ),
     ] = None
     beat_strength: Annotated[
         list[Ratio] | None,
@@ -80,6 +106,13 @@ class Rhythm(_Part, frozen=True, omit_defaults=True):
     ] = None
     tempo_curve: Annotated[
         Envelope | None, Meta(description="BPM: 60 s / interval between beats, median of nine, once a second")
+    ] = None
+    confidence: Annotated[
+        Confidence | None, Meta(description="null by hand, and where the trackers found too few beats")
+    ] = None
+    alternatives: Annotated[
+        list[Alternative] | None,
+        Meta(description="the runner-up octave and phase, likeliest first; null where confidence is"),
     ] = None
 
 
@@ -200,6 +233,11 @@ class GenesisMap(_Part, frozen=True):
     metadata: Metadata
     global_metrics: GlobalMetrics
     layers: Layers
+
+
+def earlier_json_schema() -> bytes:
+    """Return the JSON Schema of 4.0.0 as it was published: maps of it are kept for ever."""
+    return Path(__file__).with_name("genesis-map-4.0.0.json").read_bytes()
 
 
 def json_schema() -> bytes:

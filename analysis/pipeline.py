@@ -12,7 +12,8 @@ import scipy
 from numpy.typing import NDArray
 
 from analysis import aubio_trackers, rhythm
-from analysis.agreement import agreement
+from analysis.agreement import agreement, second_grids
+from analysis.confidence import evidence, trust
 from analysis.cues import cues_of
 from analysis.descriptors import describe
 from analysis.downbeats import Bars, bars
@@ -70,11 +71,15 @@ class _Run:
             curves = aubio_trackers.onset_curves(self._sound)
             onset_ms = aubio_trackers.onset_times(self._sound, curves.hfc)
         with self._stage("agreement", 65):
-            agreed = agreement(beats_ms, heard_in, described.mel, curves.kl)
+            seconds = second_grids(beats_ms, heard_in, described.mel, curves.kl)
+            agreed = agreement(beats_ms, seconds)
+            speaks_for_it = evidence(grids, heard_in, seconds) if agreed else None
         with self._stage("layers", 95):
             beats = rhythm.rounded_ms(beats_ms)
+            found_bars = bars(grids, described.mel)
             found = {
-                "rhythm": self._rhythm(beats, bars(grids, described.mel), heard_in, onset_ms),
+                "rhythm": self._rhythm(beats, found_bars, heard_in, onset_ms)
+                | (trust(speaks_for_it, found_bars) if speaks_for_it else {}),
                 **layers(self._sound, described),
             }
         warnings = () if agreed else (FEW_BEATS if len(beats) < FEWEST_BEATS else UNCONFIRMED,)

@@ -50,6 +50,10 @@ class Tempogram:
         scores = _comb_scores(_autocorrelations(onsets), self._tempi)
         self._scores = np.maximum(scores + scores.mean(axis=0), 0.0)
 
+    def mean_scores(self) -> Doubles:
+        """Return how well each tempo fits the whole."""
+        return self._scores.mean(axis=0)
+
     def path(self, prior: Prior) -> Doubles:
         """Return the beat period in frames at every frame, for a prior that tries the same tempi."""
         best = _viterbi(self._scores * prior.weights(), self._tempi)

@@ -61,6 +61,11 @@ def to_ms(frames: Doubles) -> Doubles:
     return np.maximum(frames * 1000.0 / FRAME_RATE - _ONSET_LAG_MS, 0.0)
 
 
+def to_frames(beats_ms: Doubles) -> Doubles:
+    """Turn ms back into frames of the onset function, its lag put on."""
+    return (beats_ms + _ONSET_LAG_MS) * FRAME_RATE / 1000.0
+
+
 def _steady_or_free(steady: Doubles, free: Doubles, onsets: Floats) -> Doubles:
     """Return the chain that was held tight if the music is steady, else the free one.
 

@@ -18,6 +18,7 @@ from domain.errors import NotFound
 router = APIRouter(tags=["schemas"])
 
 SCHEMAS: Mapping[tuple[str, str], Callable[[], bytes]] = {
+    ("genesis-map", "4.0.0"): map_document.earlier_json_schema,
     ("genesis-map", map_document.SCHEMA_VERSION): map_document.json_schema,
     ("graph-template", graph_document.SCHEMA_VERSION): graph_document.json_schema,
 }

@@ -33,7 +33,7 @@ def test_the_genesis_map_is_what_its_etag_says(up: Served, track: dict[str, Any]
         response = client.get(f"/v1/tracks/{track['track_id']}/versions/1/genesis-map")
         assert response.headers["ETag"] == f'"{hashlib.sha256(response.content).hexdigest()}"'
         document = json.loads(response.content)
-        assert document["schemaVersion"] == "4.0.0"
+        assert document["schemaVersion"] == "4.1.0"
         assert document["metadata"]["hashes"]["mapSha256"] == track["current_version"]["map_sha256"]
         again = client.get(response.url.path, headers={"If-None-Match": response.headers["ETag"]})
         assert again.status_code == 304

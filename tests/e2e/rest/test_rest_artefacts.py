@@ -128,7 +128,7 @@ async def test_the_same_file_uploaded_again_is_found_to_be_the_same(
     assert one["artefacts"]["peaks"] == other["artefacts"]["peaks"]
 
 
-@pytest.mark.parametrize("name", ["genesis-map/4.0.0", "graph-template/1.0.0"])
+@pytest.mark.parametrize("name", ["genesis-map/4.0.0", "genesis-map/4.1.0", "graph-template/1.0.0"])
 async def test_a_schema_is_read_without_a_token_and_is_the_one_of_the_documentation(
     idle: House, name: str
 ) -> None:

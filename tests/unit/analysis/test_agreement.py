@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.agreement import ENGINES, agreement
+from analysis.agreement import ENGINES, agreement, second_grids
 from analysis.aubio_trackers import onset_curves
 from analysis.cues import cues_of
 from analysis.descriptors import describe
@@ -32,7 +32,7 @@ def listen(samples: Floats) -> Heard:
 
 
 def confirmed(beats_ms: np.ndarray, curves: Heard) -> Agreement:
-    found = agreement(beats_ms, *curves)
+    found = agreement(beats_ms, second_grids(beats_ms, *curves))
     assert found is not None
     return found
 
@@ -60,4 +60,4 @@ def test_a_tempo_that_only_a_hint_can_reach_is_confirmed_too(bpm: float) -> None
 
 
 def test_seven_beats_are_too_few_to_tell(curves: Heard) -> None:
-    assert agreement(BEATS[:7], *curves) is None
+    assert agreement(BEATS[:7], second_grids(BEATS[:7], *curves)) is None

@@ -1,5 +1,6 @@
 """The map says what was found, hashes it, and stays readable when the schema moves on."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from analysis.genesis_map import RenderedMap, hash_of, read_map, render, with_grid
-from analysis.map_document import GlobalMetrics, MetricsReference, json_schema
+from analysis.map_document import GlobalMetrics, MetricsReference, earlier_json_schema, json_schema
 from analysis.pipeline import analyse
 from analysis.result import Analysed, AnalysisSettings
 from analysis.synth import synthesise
@@ -15,7 +16,7 @@ from analysis.synth import synthesise
 METRICS = GlobalMetrics(
     20_000.0, 128.0, 0.99, 0.98, "self-agreement", MetricsReference("agreement", "x+y", 80)
 )
-SCHEMA = Path(__file__).parents[3] / "docs/schemas/genesis-map-4.0.0.json"
+SCHEMA = Path(__file__).parents[3] / "docs/schemas/genesis-map-4.1.0.json"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def rendered(analysed: Analysed, **other: Any) -> RenderedMap:
 
 def test_a_map_read_back_is_what_was_rendered(analysed: Analysed) -> None:
     map_ = read_map(rendered(analysed).content)
-    assert map_.schema_version == "4.0.0"
+    assert map_.schema_version == "4.1.0"
     assert map_.metadata.filename == "song.wav"
     assert map_.metadata.analysis_engine == analysed.engine
     assert map_.metadata.settings.bpm_hint == 128
@@ -90,6 +91,7 @@ def test_a_grid_made_by_hand_claims_nothing_that_only_the_audio_could_tell(analy
         beats[::4],
     )
     assert (rhythm.beat_strength, rhythm.beats_per_bar) == (None, None)
+    assert (rhythm.confidence, rhythm.alternatives) == (None, None)
     assert rhythm.onset_ms == json.loads(rendered(analysed).content)["layers"]["rhythm"]["onsetMs"]
     assert rhythm.tempo_curve is not None
     assert rhythm.tempo_curve.values[0] == pytest.approx(64, abs=0.5)
@@ -107,6 +109,26 @@ def test_going_back_to_the_analysis_gives_its_hash_again(analysed: Analysed) -> 
         metrics=METRICS,
     )
     assert back.map_sha256 == first.map_sha256
+
+
+def test_maps_from_before_confidences_are_read_and_corrected_as_they_are(analysed: Analysed) -> None:
+    document = json.loads(rendered(analysed).content)
+    document["schemaVersion"] = "4.0.0"
+    for name in ("confidence", "alternatives"):
+        del document["layers"]["rhythm"][name]
+    old = json.dumps(document).encode()
+    assert read_map(old).layers.rhythm.confidence is None
+    made = with_grid(
+        old, version=2, timestamp="t", beats_ms=(1.0, 2.0), downbeats_ms=(), metrics=METRICS
+    ).content
+    assert json.loads(made)["schemaVersion"] == "4.0.0"
+    assert read_map(made).layers.rhythm.alternatives is None
+
+
+def test_the_schema_of_old_maps_is_the_one_that_was_published() -> None:
+    published = SCHEMA.with_name("genesis-map-4.0.0.json").read_bytes()
+    assert published == earlier_json_schema()
+    assert hashlib.sha256(published).hexdigest().startswith("cdaf68296b1bab0a")
 
 
 def version_five(analysed: Analysed) -> bytes:
