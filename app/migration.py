@@ -64,7 +64,7 @@ def _postgres_named() -> Generator[None]:
         yield
     except psycopg.OperationalError as error:
         raise Unavailable(
-            f"Postgres is unreachable or refuses access: {' '.join(str(error).split())}"
+            f"Postgres can't be reached or refuses access: {' '.join(str(error).split())}"
         ) from error
 
 
