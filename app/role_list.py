@@ -77,8 +77,14 @@ def _rollouts(ports: Ports, worker: AnalysisWorker) -> ProcessManager[Any]:
     return ROLLOUTS
 
 
+def _watches_clock(application: Application) -> Sequence[Loop]:
+    from app.clock_watch import watch_clock
+
+    return (lambda: watch_clock(application.ports.events),)
+
+
 ROLES = (
-    ProcessEntry("api", _api),
+    ProcessEntry("api", _api, loops=_watches_clock),
     ProcessEntry("projector", _projector, loops=lambda application: (application.projections.run,)),
     ProcessEntry(
         "analysis",

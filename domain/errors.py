@@ -76,12 +76,15 @@ class Stale(LedgerError):
 
 
 class Expired(LedgerError):
-    """The append reached the database after its `not_after`."""
+    """The append reached the database after its `not_after`, or while its clock was behind the log."""
 
     code = "expired"
 
     def __init__(self, not_after: datetime) -> None:
-        super().__init__(f"not recorded: the time limit {not_after.isoformat()} had passed")
+        super().__init__(
+            f"not recorded: the time limit {not_after.isoformat()} had passed, or the database's clock "
+            "is behind the log (/readyz says so), so that it cannot tell"
+        )
         self.not_after = not_after
 
 

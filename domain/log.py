@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from domain.log_clock import LogClock
 from domain.recorded import Recorded
 
 MAX_EVENT_BYTES = 512_000
@@ -155,6 +156,10 @@ class EventStore(Protocol):
 
     async def head(self) -> int:
         """Return the position of the last event, 0 for an empty log."""
+        ...
+
+    async def clock(self) -> LogClock:
+        """Return the database's time and that of the last event. Raises Unavailable."""
         ...
 
 

@@ -8,12 +8,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, LiteralString
 
+from adapters.postgres.clock_steps import with_delays_from_now
 from adapters.postgres.pool import Pool, connection
 from commands.following import Due, SetDeadline
 from domain.recorded import Recorded
 
 LEASE_S = 60.0
 """The time for which a claimed deadline belongs to one runner; a runner that died delays it by this."""
+
+_COUNT_FROM_NOW = with_delays_from_now("process_deadlines", due="due_at", waiting="error IS NULL")
+_CLAIM: LiteralString = """
+    , due AS (
+        SELECT manager, key, kind FROM process_deadlines AS d
+        WHERE manager = %(manager)s AND error IS NULL AND due_at <= clock_timestamp()
+            AND (
+                lease_until IS NULL OR lease_until < clock_timestamp()
+                OR lease_until > clock_timestamp() + make_interval(secs => %(lease_s)s + 1)
+            )
+            AND NOT EXISTS (
+                SELECT FROM process_parked AS p WHERE p.manager = d.manager AND p.key = d.key
+            )
+        ORDER BY due_at LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED
+    )
+    UPDATE process_deadlines AS d
+    SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+    FROM due WHERE (d.manager, d.key, d.kind) = (due.manager, due.key, due.kind)
+    RETURNING d.key, d.kind, d.due_at, d.position, d.turn, d.event_id, d.correlation_id, d.traceparent
+"""
 
 
 class PostgresDeadlines:
@@ -31,13 +52,15 @@ class PostgresDeadlines:
         await self._fetch(
             """
             INSERT INTO process_deadlines AS d
-                (manager, key, kind, due_at, position, turn, event_id, correlation_id, traceparent)
+                (manager, key, kind, due_at, counts_from, position, turn, event_id, correlation_id,
+                    traceparent)
             SELECT %(manager)s, %(key)s, n.kind,
-                least(%(at)s, clock_timestamp()) + n.after_s * interval '1 second',
+                least(%(at)s, now()) + n.after_s * interval '1 second', least(%(at)s, now()),
                 %(position)s, %(turn)s, %(event_id)s, %(correlation_id)s, %(traceparent)s
             FROM unnest(%(kinds)s::text[], %(after_s)s::float8[]) AS n (kind, after_s)
             ON CONFLICT (manager, key, kind) DO UPDATE SET due_at = excluded.due_at,
-                position = excluded.position, turn = excluded.turn, event_id = excluded.event_id,
+                counts_from = excluded.counts_from, position = excluded.position, turn = excluded.turn,
+                event_id = excluded.event_id,
                 correlation_id = excluded.correlation_id, traceparent = excluded.traceparent,
                 lease_until = NULL, error = NULL, parked_at = NULL
             WHERE (d.position, d.turn) < (excluded.position, excluded.turn)
@@ -71,22 +94,9 @@ class PostgresDeadlines:
 
     async def claim(self, manager: str, limit: int) -> list[Due]:
         """See Deadlines."""
+        # A lease longer than any is of a clock that has stepped back since.
         rows = await self._fetch(
-            """
-            WITH due AS (
-                SELECT manager, key, kind FROM process_deadlines AS d
-                WHERE manager = %(manager)s AND error IS NULL AND due_at <= clock_timestamp()
-                    AND (lease_until IS NULL OR lease_until < clock_timestamp())
-                    AND NOT EXISTS (
-                        SELECT FROM process_parked AS p WHERE p.manager = d.manager AND p.key = d.key
-                    )
-                ORDER BY due_at LIMIT %(limit)s FOR UPDATE OF d SKIP LOCKED
-            )
-            UPDATE process_deadlines AS d
-            SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
-            FROM due WHERE (d.manager, d.key, d.kind) = (due.manager, due.key, due.kind)
-            RETURNING d.key, d.kind, d.due_at, d.position, d.turn, d.event_id, d.correlation_id, d.traceparent
-            """,
+            _COUNT_FROM_NOW + _CLAIM,
             {"manager": manager, "limit": limit, "lease_s": self._lease_s},
         )
         return sorted((Due(*row) for row in rows), key=lambda due: due.due_at)

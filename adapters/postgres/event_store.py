@@ -26,6 +26,7 @@ from domain.log import (
     Slice,
     StoredAnswer,
 )
+from domain.log_clock import LogClock
 
 DEADLINE_S = 5.0
 """The time after which a caller gets Unavailable, whatever the state of the flusher and the database."""
@@ -133,6 +134,19 @@ class PostgresEventStore:
         """See domain.log.EventStore. Raises Unavailable."""
         async with connection(self._pool) as conn:
             return await fetch_head(conn)
+
+    async def clock(self) -> LogClock:
+        """See domain.log.EventStore. Raises Unavailable."""
+        async with connection(self._pool) as conn:
+            cursor = await conn.execute(
+                """
+                SELECT clock_timestamp(),
+                    (SELECT recorded_at FROM stored_events ORDER BY notification_id DESC LIMIT 1)
+                """
+            )
+            row = await cursor.fetchone()
+        assert row is not None
+        return LogClock(*row)
 
     def _pack(
         self,

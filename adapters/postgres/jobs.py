@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg.rows import dict_row
 
 from adapters.postgres import job_views
+from adapters.postgres.clock_steps import with_delays_from_now
 from adapters.postgres.pool import Pool, connection
 from analysis.result import AnalysisSettings
 from commands.analysis.ports import (
@@ -25,6 +26,23 @@ from domain.track.state import JobStatus
 
 LEASE_S = 15.0
 """The time for which a worker may be silent. A killed worker delays its job by this and the first backoff."""
+
+_COUNT_FROM_NOW = with_delays_from_now(
+    "analysis_jobs", due="run_after", waiting="status IN ('queued', 'retrying')"
+)
+_CLAIM: LiteralString = """
+    UPDATE analysis_jobs SET status = 'running',
+        attempt = CASE WHEN resumes THEN attempt ELSE attempt + 1 END,
+        worker = %(worker)s, lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
+        stage = NULL, percent = 0
+    WHERE job_id = (
+        SELECT job_id FROM analysis_jobs
+        WHERE status IN ('queued', 'retrying') AND run_after <= now()
+        ORDER BY priority DESC, run_after, event_id
+        LIMIT 1 FOR UPDATE SKIP LOCKED
+    )
+    RETURNING *
+"""
 
 
 class PostgresJobQueue:
@@ -39,10 +57,11 @@ class PostgresJobQueue:
         await self._execute(
             """
             INSERT INTO analysis_jobs (job_id, track_id, number, priority, audio_sha256, preset, bpm_hint,
-                engine, duration_ms, queued_at, run_after, revision, event_id, correlation_id, traceparent)
+                engine, duration_ms, queued_at, run_after, counts_from, revision,
+                event_id, correlation_id, traceparent)
             VALUES (%(job_id)s, %(track_id)s, %(number)s, %(priority)s, %(audio_sha256)s, %(preset)s,
-                %(bpm_hint)s, %(engine)s, %(duration_ms)s, %(queued_at)s, %(queued_at)s, %(revision)s,
-                %(event_id)s, %(correlation_id)s, %(traceparent)s)
+                %(bpm_hint)s, %(engine)s, %(duration_ms)s, %(queued_at)s, least(%(queued_at)s, now()),
+                least(%(queued_at)s, now()), %(revision)s, %(event_id)s, %(correlation_id)s, %(traceparent)s)
             ON CONFLICT (job_id) DO NOTHING
             """,
             {**asdict(job), **asdict(job.settings)},
@@ -51,19 +70,7 @@ class PostgresJobQueue:
     async def claim(self, worker: str) -> ClaimedJob | None:
         """Take the next runnable job (priority, then age), and skip those that other workers hold."""
         rows = await self._execute(
-            """
-            UPDATE analysis_jobs SET status = 'running',
-                attempt = CASE WHEN resumes THEN attempt ELSE attempt + 1 END,
-                worker = %(worker)s, lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
-                stage = NULL, percent = 0
-            WHERE job_id = (
-                SELECT job_id FROM analysis_jobs
-                WHERE status IN ('queued', 'retrying') AND run_after <= now()
-                ORDER BY priority DESC, run_after, event_id
-                LIMIT 1 FOR UPDATE SKIP LOCKED
-            )
-            RETURNING *
-            """,
+            _COUNT_FROM_NOW + _CLAIM,
             {"worker": worker, "lease_s": self.lease_s},
         )
         return _claimed(rows[0]) if rows else None
@@ -106,6 +113,15 @@ class PostgresJobQueue:
 
     async def expired(self) -> list[ClaimedJob]:
         """Return the running jobs whose lease ran out: their worker is lost."""
+        # No claim or heartbeat made a lease so long: the clock has stepped back since.
+        await self._execute(
+            """
+            UPDATE analysis_jobs SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+            WHERE status = 'running'
+                AND lease_until > clock_timestamp() + make_interval(secs => %(lease_s)s + 1)
+            """,
+            {"lease_s": self.lease_s},
+        )
         rows = await self._execute(
             "SELECT * FROM analysis_jobs WHERE status = 'running' AND lease_until < clock_timestamp()"
         )
@@ -117,7 +133,12 @@ class PostgresJobQueue:
             """
             UPDATE analysis_jobs SET revision = %(revision)s, status = %(status)s,
                 attempt = coalesce(%(attempt)s, attempt), resumes = false,
-                run_after = coalesce(%(run_after)s, run_after), worker = %(worker)s,
+                run_after = coalesce(
+                    least(%(at)s, now()) + make_interval(secs => %(delay_s)s::float8), run_after
+                ),
+                counts_from = CASE WHEN %(delay_s)s::float8 IS NULL
+                    THEN counts_from ELSE least(%(at)s, now()) END,
+                worker = %(worker)s,
                 lease_until = CASE WHEN %(status)s = 'running'
                     THEN clock_timestamp() + make_interval(secs => %(lease_s)s) END,
                 stage = NULL, percent = CASE WHEN %(status)s = 'completed' THEN 100 ELSE 0 END,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -23,8 +23,9 @@ from api.rest.routing import TRACK_PATH, TrackId, guarded
 from api.security.guard import auditor, reader
 from api.services import services_of
 from domain.command import Line
-from domain.errors import Invalid
+from domain.errors import Invalid, NotFound
 from domain.log import PAGE_EVENTS, EventStore, Page
+from domain.log_clock import LogClock
 from domain.recorded import Recorded
 from projections.history import state_json, track_at, track_diff, track_events
 
@@ -89,15 +90,21 @@ async def track_state(
 ) -> Response:
     """Return a track as it was at a revision or at a time, or as it is now.
 
-    A time ahead of the server's clock is refused, because the state at that time is not known.
+    `at` is compared with the times of the log (`recorded_at`). A time ahead of the database's clock is
+    refused, because the state at that time is not known; but while that clock is behind the log, times up
+    to the log's last event are answered.
     """
     if revision is not None and at is not None:
         raise Invalid("one_of", "send revision or at, not both", "query.at")
-    if at is not None and at > datetime.now(UTC) + CLOCKS_APART:
-        raise Invalid(
-            "time_ahead", "this time is in the future: leave `at` out for the present state", "query.at"
-        )
-    then = await track_at(services_of(request).events, track_id, revision, at)
+    store = services_of(request).events
+    clock = None if at is None else await _clock_of(store, at)
+    behind_s = clock.behind_s if clock else 0.0
+    try:
+        then = await track_at(store, track_id, revision, at)
+    except NotFound as error:
+        if behind_s:
+            raise NotFound(f"{error.detail}; {clock}") from error
+        raise
     state = state_json(then.state)
     body = msgspec.json.encode(
         {
@@ -107,9 +114,21 @@ async def track_state(
             "recorded_at": then.last.recorded_at,
             "status": state["type"],
             "state": state,
+            "as_of": at,
+            "clock_behind_log_s": behind_s or None,
         }
     )
     return representation(request, body, then.revision)
+
+
+async def _clock_of(store: EventStore, at: datetime) -> LogClock:
+    """Return the clock that a time is asked by. Raises Invalid for a time that is ahead of it and the log."""
+    clock = await store.clock()
+    if at > max(clock.now, clock.last or clock.now) + CLOCKS_APART:
+        raise Invalid(
+            "time_ahead", "this time is in the future: leave `at` out for the present state", "query.at"
+        )
+    return clock
 
 
 @router.get(TRACK_PATH + "/diff", response_model=DiffShape, **query(reader))

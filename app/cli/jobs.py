@@ -15,6 +15,7 @@ from commands.analysis.ports import (
 )
 from commands.issue import Caller, Issue
 from domain.errors import NotFound
+from domain.log_clock import LogClock
 from domain.track.commands import RequeueAnalysis
 from domain.track.state import JobStatus
 
@@ -38,7 +39,13 @@ def list_jobs(
 ) -> None:
     """Show jobs: running first, then as they will run, then the finished."""
     wanted: tuple[JobStatus, ...] = tuple(known for known in get_args(JobStatus) if known in (status or ()))
-    found = with_ports(data_dir, lambda ports: ports.jobs.list(wanted, limit=SHOWN))
+
+    async def read(ports: Ports) -> tuple[list[JobView], LogClock]:
+        return await ports.jobs.list(wanted, limit=SHOWN), await ports.events.clock()
+
+    found, clock = with_ports(data_dir, read)
+    if clock.behind_s:
+        typer.echo(str(clock), err=True)
     show(
         ("job", "track", "status", "attempt", "progress", "error"),
         ((j.job_id, j.track_id, j.status, j.attempt, _progress(j), _error(j)) for j in found),

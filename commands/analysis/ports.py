@@ -97,8 +97,8 @@ class ClaimedJob:
 class JobStanding:
     """A job after an event of its stream; fields that the event does not set are None.
 
-    `revision` and `at` are the event's. `run_after` is the earliest time of the next attempt, `worker` the
-    one that runs it.
+    `revision` and `at` are the event's. The next attempt may begin `delay_s` seconds after `at`, or
+    after now while that lies ahead of the database's clock; `worker` is the one that runs it.
     """
 
     job_id: UUID
@@ -106,7 +106,7 @@ class JobStanding:
     at: datetime
     status: JobStatus
     attempt: int | None = None
-    run_after: datetime | None = None
+    delay_s: float | None = None
     worker: str | None = None
     error_code: str | None = None
     error_detail: str | None = None

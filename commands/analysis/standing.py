@@ -10,6 +10,7 @@ from domain.events import REGISTRY
 from domain.log import EventStore
 from domain.recorded import Recorded
 from domain.track import events as e
+from domain.track.analyses import backoff
 
 QUEUED = "track.analysis_queued"
 STARTED = "track.analysis_started"
@@ -25,14 +26,14 @@ def standing_after(recorded: Recorded) -> JobStanding:
     revision, at = recorded.revision, recorded.recorded_at
     match event := REGISTRY.decode(recorded):
         case e.AnalysisQueued():
-            return JobStanding(event.job_id, revision, at, "queued", 0, run_after=at)
+            return JobStanding(event.job_id, revision, at, "queued", 0, delay_s=0.0)
         case e.AnalysisStarted():
             return JobStanding(event.job_id, revision, at, "running", event.attempt, worker=event.worker)
         case e.AnalysisFailed():
             error = (event.code, event.detail)
-            return JobStanding(
-                event.job_id, revision, at, "retrying", event.attempt, event.retry_at, None, *error
-            )
+            # Not `retry_at`: it is by the clock of the worker's machine.
+            delay_s = backoff(event.attempt).total_seconds()
+            return JobStanding(event.job_id, revision, at, "retrying", event.attempt, delay_s, None, *error)
         case e.AnalysisAbandoned():
             status = "cancelled" if event.reason == "cancelled" else "dead"
             error = (event.reason, event.detail)

@@ -79,5 +79,10 @@ def failed(job: Job, command: c.FailAnalysis) -> Event:
         return e.AnalysisAbandoned(job.job_id, command.code, command.detail)
     if command.attempt >= MAX_ATTEMPTS:
         return e.AnalysisAbandoned(job.job_id, "exhausted", f"{command.code}: {command.detail}")
-    retry_at = command.failed_at + FIRST_BACKOFF * 2 ** (command.attempt - 1)
+    retry_at = command.failed_at + backoff(command.attempt)
     return e.AnalysisFailed(job.job_id, command.attempt, command.code, command.detail, retry_at)
+
+
+def backoff(attempt: int) -> timedelta:
+    """Return the delay between the failure of this attempt and the next one."""
+    return FIRST_BACKOFF * 2 ** (attempt - 1)

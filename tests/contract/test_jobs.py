@@ -26,6 +26,7 @@ from domain.track.state import JobStatus
 pytestmark = pytest.mark.anyio
 
 MINUTE = 60_000.0
+_SECOND = timedelta(seconds=1)
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -124,8 +125,9 @@ async def test_a_retry_waits_for_its_time_and_counts_the_attempt(
     queued = job()
     await queue.enqueue(queued)
     await claimed(queue)
-    later = datetime.now(UTC) + timedelta(hours=1)
-    failed = JobStanding(queued.job_id, 4, LONG_AGO, "retrying", 1, later, None, "crashed", "signal 11")
+    at = datetime.now(UTC) - timedelta(minutes=1)
+    later = at + timedelta(hours=1)
+    failed = JobStanding(queued.job_id, 4, at, "retrying", 1, 3600.0, None, "crashed", "signal 11")
     await queue.record(failed)
     assert await queue.claim("w1") is None
     view = await the(queue, queued)
@@ -177,7 +179,7 @@ async def test_a_heartbeat_after_the_loss_is_refused(queue: PostgresJobQueue, da
     queued = job()
     await queue.enqueue(queued)
     first = await claimed(queue, "w1")
-    await queue.record(replace(standing(queued, "retrying", 4), attempt=1, run_after=LONG_AGO))
+    await queue.record(replace(standing(queued, "retrying", 4), attempt=1, delay_s=0.0))
     assert not await queue.heartbeat(first, "beats", 50)
     second = await claimed(queue, "w1")
     assert not await queue.heartbeat(first, "beats", 60), "the same worker's older attempt"
@@ -202,7 +204,7 @@ async def test_an_attempt_after_a_resumed_one_is_a_new_one(queue: PostgresJobQue
     await queue.enqueue(queued)
     await queue.release(await claimed(queue), started=True)
     await claimed(queue, "w2")
-    await queue.record(replace(standing(queued, "retrying", 4), attempt=1, run_after=LONG_AGO))
+    await queue.record(replace(standing(queued, "retrying", 4), attempt=1, delay_s=0.0))
     third = await claimed(queue, "w3")
     assert (third.attempt, third.started) == (2, False)
 
@@ -222,7 +224,7 @@ async def test_an_older_event_never_undoes_a_later_one(queue: PostgresJobQueue) 
     queued = job()
     await queue.enqueue(queued)
     await queue.record(standing(queued, "completed", 6))
-    await queue.record(replace(standing(queued, "retrying", 4), attempt=1, run_after=LONG_AGO))
+    await queue.record(replace(standing(queued, "retrying", 4), attempt=1, delay_s=0.0))
     await queue.record(standing(queued, "dead", 6))
     assert (await the(queue, queued)).status == "completed"
     assert await queue.claim("w1") is None
@@ -232,7 +234,7 @@ async def test_a_refused_claim_goes_back_to_where_the_stream_stands(queue: Postg
     queued = job()
     await queue.enqueue(queued)
     taken = await claimed(queue)
-    truth = replace(standing(queued, "queued", 2), attempt=0, run_after=LONG_AGO)
+    truth = replace(standing(queued, "queued", 2), attempt=0, delay_s=0.0)
     await queue.record(truth, instead_of=replace(taken, worker="w2"))
     assert (await the(queue, queued)).status == "running", "another worker's refusal is not ours"
     await queue.record(truth, instead_of=taken)
@@ -261,8 +263,8 @@ async def test_the_list_shows_running_then_waiting_then_the_latest_finished(queu
     for queued in (running, old, new, delayed, low, high, job()):
         await queue.enqueue(queued)
     await claimed(queue)
-    tomorrow = datetime.now(UTC) + timedelta(days=1)
-    await queue.record(replace(standing(delayed, "retrying", 4), attempt=1, run_after=tomorrow))
+    now = datetime.now(UTC)
+    await queue.record(replace(standing(delayed, "retrying", 4), attempt=1, at=now, delay_s=86_400.0))
     await queue.record(standing(old, "completed", 5))
     await queue.record(standing(new, "cancelled", 6))
     views = await queue.list(track_id=track)
@@ -301,8 +303,8 @@ async def test_a_delayed_retry_is_estimated_from_its_time(queue: PostgresJobQueu
     await queue.enqueue(done := job())
     await queue.record(standing(done, "completed", 5, took_ms=1_000))
     await queue.enqueue(delayed := job())
-    soon = datetime.now(UTC) + timedelta(seconds=100)
-    await queue.record(replace(standing(delayed, "retrying", 4), attempt=1, run_after=soon))
+    now = datetime.now(UTC)
+    await queue.record(replace(standing(delayed, "retrying", 4), attempt=1, at=now, delay_s=100.0))
     assert (await the(queue, delayed)).estimated_seconds == pytest.approx(101, abs=5)
 
 
@@ -321,6 +323,55 @@ async def test_the_pace_is_that_of_the_latest_results(queue: PostgresJobQueue) -
         await queue.record(standing(done, "completed", revision, took_ms=90_000 if revision < 10 else 3_000))
     await queue.enqueue(fresh := replace(job(), queued_at=datetime.now(UTC)))
     assert (await the(queue, fresh)).estimated_seconds == pytest.approx(3)
+
+
+async def test_a_job_queued_by_an_event_ahead_of_the_clock_runs_at_once(queue: PostgresJobQueue) -> None:
+    ahead = replace(job(), queued_at=datetime.now(UTC) + timedelta(days=3))
+    await queue.enqueue(ahead)
+    assert (await claimed(queue)).job == ahead
+
+
+async def test_a_retry_of_an_event_ahead_of_the_clock_keeps_its_delay(queue: PostgresJobQueue) -> None:
+    await queue.enqueue(queued := job())
+    now = datetime.now(UTC)
+    ahead = now + timedelta(days=3)
+    await queue.record(replace(standing(queued, "retrying", 4), attempt=1, at=ahead, delay_s=5.0))
+    assert (await the(queue, queued)).run_after - now == pytest.approx(timedelta(seconds=5), abs=_SECOND)
+
+
+async def test_rows_made_before_the_clock_stepped_back_count_their_delay_from_now(
+    queue: PostgresJobQueue, database: Access
+) -> None:
+    """Also a lease: it ends a lease's length from now, neither at once nor in days."""
+    held, waiting, delayed = job(9), job(), job()
+    for queued in (held, waiting, delayed):
+        await queue.enqueue(queued)
+    await claimed(queue)
+    now = datetime.now(UTC)
+    await queue.record(replace(standing(delayed, "retrying", 4), attempt=1, at=now, delay_s=100.0))
+    with psycopg.connect(database.owner, autocommit=True) as connection:
+        connection.execute(
+            """
+            UPDATE analysis_jobs SET run_after = run_after + interval '3 days',
+                counts_from = now() + interval '3 days', lease_until = lease_until + interval '3 days'
+            """
+        )
+        connection.execute(
+            "UPDATE analysis_jobs SET run_after = counts_from WHERE job_id = %s", [waiting.job_id]
+        )
+    await queue.claim("w1")
+    assert (await claimed(queue)).job.job_id == waiting.job_id
+    assert (await the(queue, delayed)).run_after - now == pytest.approx(
+        timedelta(seconds=100), abs=_SECOND * 5
+    )
+    assert await queue.expired() == []
+    with psycopg.connect(database.owner, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT extract(epoch FROM lease_until - now()) FROM analysis_jobs WHERE job_id = %s",
+            [held.job_id],
+        ).fetchone()
+    assert row is not None
+    assert float(row[0]) == pytest.approx(queue.lease_s, abs=5)
 
 
 def _make_due(database: Access, queued: QueuedJob) -> None:

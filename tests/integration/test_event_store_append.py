@@ -119,6 +119,27 @@ async def test_recorded_times_never_go_back_even_if_the_clock_does(ledger: Ledge
         await ledger.store.append([a_slice(uuid4(), 0)], told_by(), not_after=limit)
 
 
+async def test_a_clock_behind_the_log_says_by_how_much_and_accepts_no_time_limit(
+    ledger: Ledger, database: Access
+) -> None:
+    """The clock cannot tell whether the limit has passed, however far ahead the limit is."""
+    assert (await ledger.store.clock()).behind_s == 0.0
+    with psycopg.connect(database.owner) as owner:
+        owner.execute(
+            "INSERT INTO stored_events"
+            " (originator_id, originator_version, notification_id, recorded_at, topic, state)"
+            " VALUES (%s, 1, 1, clock_timestamp() + interval '3 days', 'x', '')",
+            [uuid4()],
+        )
+    with pytest.raises(Expired, match="clock is behind the log"):
+        later = datetime.now(UTC) + timedelta(days=30)
+        await ledger.store.append([a_slice(uuid4(), 0)], told_by(), not_after=later)
+    assert (await ledger.store.append([a_slice(uuid4(), 0)], told_by())).position == 2
+    clock = await ledger.store.clock()
+    assert clock.behind_s == pytest.approx(3 * 86_400, abs=60)
+    assert "clock is 2 days, 23:59" in str(clock) or "clock is 3 days" in str(clock)
+
+
 async def test_a_repeated_command_key_gives_the_first_answer(ledger: Ledger) -> None:
     key, stream = a_key(), uuid4()
     first = await ledger.store.append([a_slice(stream, 0, 2)], told_by(), key)

@@ -99,6 +99,23 @@ async def test_a_delay_from_an_event_ahead_of_the_databases_clock_counts_from_no
     assert [due.kind for due in await deadlines.claim("toy", 10)] == ["step"]
 
 
+async def test_a_deadline_set_before_the_clock_stepped_back_counts_its_delay_from_now(
+    parts: House, database: Access
+) -> None:
+    deadlines = PostgresDeadlines(parts.ledger.pool)
+    event = await an_event(parts, uuid4())
+    await deadlines.set("toy", "key", event, [SetDeadline("step", 0), SetDeadline("hour", 3600)])
+    with psycopg.connect(database.owner, autocommit=True) as owner:
+        owner.execute(
+            """
+            UPDATE process_deadlines SET due_at = due_at + interval '3 days',
+                counts_from = counts_from + interval '3 days'
+            """
+        )
+    await deadlines.claim("toy", 10)
+    assert [due.kind for due in await deadlines.claim("toy", 10)] == ["step"]
+
+
 async def test_a_deadline_set_while_one_fires_counts_from_that_one(parts: House) -> None:
     toy, key = Toy(), uuid4()
     async with at_work(parts.process(toy)):

@@ -70,6 +70,11 @@ class StateShape(Shape):
     """Status of the track."""
     state: dict[str, Any]
     """State that the rules of a track work on."""
+    as_of: AwareDatetime | None = None
+    """Time that was asked for, by the times of the log, which never go back; null without `at`."""
+    clock_behind_log_s: float | None = None
+    """Seconds by which the database's clock is behind the log's last event; null unless it is, and without
+    `at`. Events recorded meanwhile have the time of that event."""
 
 
 class ChangeShape(Shape):

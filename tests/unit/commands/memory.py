@@ -25,6 +25,7 @@ from domain.log import (
     Slice,
     StoredAnswer,
 )
+from domain.log_clock import LogClock
 from domain.recorded import Recorded
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -127,6 +128,9 @@ class MemoryStore:
 
     async def head(self) -> int:
         return len(self.log)
+
+    async def clock(self) -> LogClock:
+        return LogClock(datetime.now(UTC), self.log[-1].recorded_at if self.log else None)
 
 
 class MemoryLog:
