@@ -31,7 +31,7 @@ async def test_a_role_that_is_told_to_end_waits_for_the_snapshots_it_writes() ->
     application = Application(*parts, states=states)  # type: ignore[arg-type]
 
     async def role() -> None:
-        async with application.running("api"):
+        async with application.running("rollout"):
             await asyncio.Event().wait()
 
     running = asyncio.create_task(role())
