@@ -18,6 +18,7 @@ from domain.errors import EventTooLarge, UnknownEvent
 from domain.known_types import known
 from domain.log import MAX_EVENT_BYTES, NewEvent
 from domain.recorded import Recorded
+from domain.topics import TOPICS
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,15 +38,35 @@ class EventType:
     version: int = 1
     upcasters: Mapping[int, Upcaster] = field(default_factory=dict[int, Upcaster])
 
+    @property
+    def category(self) -> str:
+        """The category of the streams that hold it: the name's first word."""
+        return self.name.partition(".")[0]
+
 
 class Registry:
-    """Every event this code can write or read."""
+    """Every event this code can write or read.
+
+    Raises ValueError for two events of one name or shape, a category without a topic, a missing upcaster.
+    """
 
     def __init__(self, types: Iterable[EventType]) -> None:
-        self.types = {t.name: t for t in types}
-        self._by_shape = {t.shape: t for t in self.types.values()}
+        self.types: dict[str, EventType] = {}
+        self._by_shape: dict[type[Event], EventType] = {}
+        for kind in types:
+            self._add(kind)
         known(*self._by_shape)
         self._encoder = msgspec.json.Encoder()
+
+    def _add(self, kind: EventType) -> None:
+        if kind.name in self.types or kind.shape in self._by_shape:
+            raise ValueError(f"the event {kind.name} ({kind.shape.__name__}) is registered twice")
+        if kind.category not in TOPICS:
+            raise ValueError(f"the event {kind.name} has a category without a topic: see domain/topics.py")
+        if missing := [n for n in range(1, kind.version) if n not in kind.upcasters]:
+            raise ValueError(f"the event {kind.name} lacks upcasters from schema versions {missing}")
+        self.types[kind.name] = kind
+        self._by_shape[kind.shape] = kind
 
     def encode(self, event: Event, event_id: UUID) -> NewEvent:
         """Return the event in its stored form. Raises EventTooLarge."""

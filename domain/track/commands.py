@@ -48,19 +48,19 @@ class Made(msgspec.Struct, frozen=True):
 MadeField = Annotated[Made | None, Field(exclude=True)]
 
 
-class TrackCommand(Command):
+class OnTrack(Command):
     """A command on one track's stream."""
 
     track_id: UUID
 
 
-class ProducerCommand(TrackCommand):
+class ProducerCommand(OnTrack):
     """A track command for people who make music."""
 
     roles: ClassVar[frozenset[Role]] = PRODUCERS
 
 
-class WorkerCommand(TrackCommand):
+class WorkerCommand(OnTrack):
     """A track command of the analysis workers."""
 
     roles: ClassVar[frozenset[Role]] = WORKERS
@@ -170,3 +170,10 @@ class ArchiveTrack(ProducerCommand):
     """Take the track out of the lists."""
 
     reason: Note | None = None
+
+
+ManageTrack = DescribeTrack | RequestAnalysis | RequeueAnalysis | CancelAnalysis | ArchiveTrack
+WorkOnTrack = StartAnalysis | CompleteAnalysis | FailAnalysis
+CorrectTrack = ApplyBeatOverride | RevertBeatOverride | UploadReference
+TrackCommand = UploadTrack | ManageTrack | WorkOnTrack | CorrectTrack
+"""Every command on a track: a new one that `decide` does not match fails the type check."""

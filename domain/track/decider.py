@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import Any, assert_never, get_args
 
 from domain import ids
+from domain.decider import Decider
 from domain.errors import NotFound, Rejected
 from domain.registry import Event
 from domain.track import analyses
 from domain.track import commands as c
 from domain.track import events as e
 from domain.track.edits import Grid, check_beats, edited
-from domain.track.state import Absent, Archived, Live, Ready, Track
+from domain.track.state import FOLD_VERSION, INITIAL, Absent, Archived, Live, Ready, Track, evolve
 
 
 def decide(state: Track, command: c.TrackCommand) -> tuple[Event, ...]:
@@ -82,7 +83,7 @@ def _upload(command: c.UploadTrack) -> tuple[Event, ...]:
     return uploaded, queued
 
 
-def _manage(state: Live, command: c.TrackCommand) -> tuple[Event, ...]:
+def _manage(state: Live, command: c.ManageTrack) -> tuple[Event, ...]:
     match command:
         case c.DescribeTrack():
             return _describe(state, command)
@@ -102,7 +103,7 @@ def _manage(state: Live, command: c.TrackCommand) -> tuple[Event, ...]:
                 return e.AnalysisAbandoned(state.job.job_id, "cancelled", "the track was archived"), archived
             return (archived,)
         case _:
-            raise TypeError(f"not a track command: {type(command).__name__}")
+            assert_never(command)
 
 
 def _describe(state: Live, command: c.DescribeTrack) -> tuple[Event, ...]:
@@ -116,7 +117,7 @@ def _describe(state: Live, command: c.DescribeTrack) -> tuple[Event, ...]:
     return (e.TrackDescribed(title, artist, tags),)
 
 
-def _work(state: Live, command: c.StartAnalysis | c.CompleteAnalysis | c.FailAnalysis) -> tuple[Event, ...]:
+def _work(state: Live, command: c.WorkOnTrack) -> tuple[Event, ...]:
     job = analyses.the_job(state, command.job_id)
     match command:
         case c.StartAnalysis():
@@ -147,9 +148,7 @@ def _completed(state: Live, command: c.CompleteAnalysis) -> e.AnalysisCompleted:
     )
 
 
-def _correct(
-    state: Ready, command: c.ApplyBeatOverride | c.RevertBeatOverride | c.UploadReference
-) -> tuple[Event, ...]:
+def _correct(state: Ready, command: c.CorrectTrack) -> tuple[Event, ...]:
     current = state.current
     match command:
         case c.ApplyBeatOverride():
@@ -188,3 +187,15 @@ def _fields(made: c.Made, grid: Grid | None = None) -> dict[str, Any]:
     if grid is not None:
         fields |= {"beats_ms": grid.beats_ms, "downbeats_ms": grid.downbeats_ms}
     return fields
+
+
+TRACK: Decider[Track] = Decider(
+    category="track",
+    initial=INITIAL,
+    evolve=evolve,
+    decide=decide,
+    state=Track,
+    fold_version=FOLD_VERSION,
+    events=get_args(e.TrackEvent),
+    commands=get_args(c.TrackCommand),
+)

@@ -158,6 +158,22 @@ class TrackArchived(Event, frozen=True):
     reason: str | None
 
 
+TrackEvent = (
+    TrackUploaded
+    | TrackDescribed
+    | AnalysisQueued
+    | AnalysisStarted
+    | AnalysisCompleted
+    | AnalysisFailed
+    | AnalysisAbandoned
+    | BeatOverrideApplied
+    | BeatOverrideReverted
+    | ReferenceGiven
+    | TrackArchived
+)
+"""Every event of a track: a new one that `evolve` does not match fails the type check."""
+
+
 def _queued_v1_to_v2(data: dict[str, Any]) -> dict[str, Any]:
     # Version 1 did not say why; only a track's first analysis came from its upload, and nothing requeued.
     return {**data, "reason": "upload" if data["number"] == 1 else "request"}

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import msgspec
 
-from domain.registry import Event
 from domain.track import events as e
 
 FOLD_VERSION = 1
@@ -118,22 +117,30 @@ Live = Queued | Analysing | Failed | Ready
 INITIAL: Track = Absent()
 
 
-def evolve(state: Track, event: Event) -> Track:
-    """Return the state after the event. Total: what a state has no use for leaves it as it is."""
-    match event, state:
-        case e.TrackUploaded(), _:
-            # A placeholder job: the append that uploads also queues the first analysis.
-            return Queued(_profile(event), Job(event.track_id, 0, event.preset, None, "beatledger", 0))
-        case _, (Absent() | Archived()):
-            return state
-        case e.TrackDescribed(), _:
+_Version = e.AnalysisCompleted | e.BeatOverrideApplied | e.BeatOverrideReverted | e.ReferenceGiven
+_JobMove = e.AnalysisQueued | e.AnalysisStarted | e.AnalysisFailed | e.AnalysisAbandoned
+
+
+def evolve(state: Track, event: e.TrackEvent) -> Track:
+    """Return the state after the event. Total: an event that a state has no use for leaves it as it is."""
+    if isinstance(event, e.TrackUploaded):
+        # A placeholder job: the append that uploads also queues the first analysis.
+        return Queued(_profile(event), Job(event.track_id, 0, event.preset, None, "beatledger", 0))
+    if isinstance(state, Absent | Archived):
+        return state
+    match event:
+        case e.TrackDescribed():
             return msgspec.structs.replace(state, profile=_described(state.profile, event))
-        case e.TrackArchived(), _:
+        case e.TrackArchived():
             return Archived(state.profile)
-        case e.VersionMade(), _:
+        case (
+            e.AnalysisCompleted() | e.BeatOverrideApplied() | e.BeatOverrideReverted() | e.ReferenceGiven()
+        ):
             return _version_made(state, event)
-        case _, _:
+        case e.AnalysisQueued() | e.AnalysisStarted() | e.AnalysisFailed() | e.AnalysisAbandoned():
             return _job_moved(state, event)
+        case _:
+            assert_never(event)
 
 
 def _profile(event: e.TrackUploaded) -> Profile:
@@ -149,7 +156,7 @@ def _described(profile: Profile, event: e.TrackDescribed) -> Profile:
     )
 
 
-def _job_moved(state: Live, event: Event) -> Live:
+def _job_moved(state: Live, event: _JobMove) -> Live:
     match event:
         case e.AnalysisQueued():
             job = Job(event.job_id, event.number, event.preset, event.bpm_hint, event.engine, event.priority)
@@ -161,7 +168,7 @@ def _job_moved(state: Live, event: Event) -> Live:
             status = "cancelled" if event.reason == "cancelled" else "dead"
             job = msgspec.structs.replace(state.job, status=status)
         case _:
-            return state
+            assert_never(event)
     return _with_job(state, job)
 
 
@@ -179,7 +186,7 @@ def _with_job(state: Live, job: Job) -> Live:
             assert_never(job.status)
 
 
-def _version_made(state: Live, event: e.VersionMade) -> Live:
+def _version_made(state: Live, event: _Version) -> Live:
     made = Version(event.version, event.beats_ms, event.downbeats_ms, event.artefacts)
     match event, state:
         case e.AnalysisCompleted(), _:
@@ -193,8 +200,8 @@ def _version_made(state: Live, event: e.VersionMade) -> Live:
             current = msgspec.structs.replace(made, overridden=state.current.overridden)
             reference = Reference(event.kind, event.sha256, event.reference_ms)
             return msgspec.structs.replace(state, latest=made.number, current=current, reference=reference)
-        case _, _:
-            return state
+        case (e.BeatOverrideApplied() | e.BeatOverrideReverted() | e.ReferenceGiven()), _:
+            return state  # only a ready track is corrected
 
 
 def _analysed(state: Live, made: Version) -> Ready:
