@@ -22,6 +22,7 @@ from app.settings import Settings
 from commands.analysis.attempt import Workbench
 from commands.analysis.reports import Reports
 from commands.analysis.worker import AnalysisWorker, worker_name
+from commands.handler import merged
 from commands.pipeline import Pipeline
 from commands.process import Process
 from commands.references import References
@@ -29,6 +30,7 @@ from commands.states import States
 from commands.tracks import track_handlers
 from commands.upload import Uploads
 from commands.versions import Versions
+from domain.deciders import DECIDERS
 from domain.events import REGISTRY
 from projections.progress import Progress
 from projections.queries import Views
@@ -93,7 +95,9 @@ def assemble(settings: Settings, ports: Ports) -> Application:
     progress = Progress()
     versions = Versions(ports.artefacts, settings.firmware_min_version)
     states = States(ports.events, ports.snapshots)
-    pipeline = Pipeline(ports.events, states, track_handlers(versions), ports.log.shard_of)
+    pipeline = Pipeline(
+        ports.events, states, merged(DECIDERS.values(), track_handlers(versions)), ports.log.shard_of
+    )
     views = Views(ports.documents, VIEWS, ports.events, progress)
     reports = Reports(pipeline, ports.events)
     worker = AnalysisWorker(

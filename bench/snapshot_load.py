@@ -18,7 +18,7 @@ from uuid import UUID
 from adapters.postgres.access import Access
 from adapters.postgres.snapshots import PostgresSnapshots
 from commands.states import States
-from commands.tracks import TRACK
+from domain.track.decider import TRACK
 from tests.servers.ledgers import Ledger, open_ledger
 from tests.servers.long_tracks import lengthen, write_track
 from tests.servers.postgres import running_test_server
@@ -55,7 +55,7 @@ async def _with_snapshot(ledger: Ledger, tail: int) -> UUID:
     """Write a track of 10,000 events whose snapshot stands `tail` events before its end."""
     stream = await write_track(ledger.store, LONG - tail)
     states = _fresh(ledger)
-    await states.load(TRACK, stream)
+    await states.load(TRACK.at(stream, ""))
     await states.close()
     await lengthen(ledger.store, stream, LONG - tail, tail)
     return stream
@@ -69,7 +69,7 @@ async def _measured(
         for name, stream in streams.items():
             states = _fresh(ledger, snapshot_every)
             began = time.perf_counter()
-            await states.load(TRACK, stream)
+            await states.load(TRACK.at(stream, ""))
             times[name].append((time.perf_counter() - began) * 1000)
     return times
 

@@ -1,8 +1,8 @@
 """How each command is executed: the streams it is decided on, the decision, and the body of its answer.
 
-To add a command on one stream: define it in the stream's `commands.py`, decide it in its `decider.py`, and add a
-line with `on_stream` to the stream's table (commands/tracks.py). A command over several streams gets a `Handler`
-of its own: `targets` names every stream that `decide` looks at, the one that the answer speaks of first.
+To add a command on one stream: define it in the stream's `commands.py`, decide it in its `decider.py`, and
+add a line with `on_stream` to the stream's table (commands/tracks.py). A command over several streams gets a
+`Handler` of its own: `targets` names every stream that `decide` looks at, first the one of the answer.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def merged(deciders: Iterable[Decider[Any]], *tables: Handlers) -> Handlers:
 
 
 def events_in_order(targets: Sequence[Target[Any]], decision: Decision) -> tuple[Event, ...]:
-    """Return all events of a decision in the order they are appended. Raises ValueError for a foreign stream."""
+    """Return a decision's events in the order of the append. Raises ValueError for a stream not targeted."""
     streams = {target.stream for target in targets}
     if foreign := [stream for stream in decision.events if stream not in streams]:
         raise ValueError(f"a decision has events for streams the command does not target: {foreign}")
@@ -108,5 +108,3 @@ def shards_written(
             left -= written
             back[shard_of(target.decider.category, target.partition_key)] = left
     return back or {shard_of(targets[0].decider.category, targets[0].partition_key): 0}
-
-

@@ -1,15 +1,17 @@
 """The one way a command becomes events: authorise, load, prepare, decide, append, answer.
 
-Duplicates are not locked out: they run, and the append decides. Whoever loses, by a conflict or because a
-rule no longer allows what the winner did already, is given the winner's answer.
+To issue a command: `await pipeline.execute(command, Issue(caller))`. To add one: see commands/handler.py.
+
+Duplicates are not locked out: they run, and the append decides. A duplicate that loses, by a conflict or
+because a rule no longer allows what the winner did already, gets the winner's answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -17,17 +19,20 @@ from weakref import WeakValueDictionary
 from uuid_utils.compat import uuid7
 
 from commands.fingerprint import fingerprint
-from commands.handler import Handler, Handlers, Prepare
+from commands.handler import Handler, Handlers, Prepare, events_in_order, shards_written
 from commands.issue import Answer, Caller, Issue
 from commands.states import Loaded, States
 from domain.command import Command
 from domain.consistency import encode_token
-from domain.errors import Forbidden, Invalid, KeyReused, NotFound, Rejected, RevisionConflict, Stale
+from domain.decider import Decision, Target, TargetStates
+from domain.errors import Expired, Forbidden, Invalid, KeyReused, NotFound, Rejected, RevisionConflict, Stale
 from domain.events import REGISTRY
-from domain.log import CommandKey, EventStore, Metadata, NewEvent, Slice, StoredAnswer
-from domain.registry import Event
+from domain.log import CommandKey, EventStore, Metadata, Slice, StoredAnswer
 
 RETRIES = 3
+
+SHARDS = "$shards"
+"""In a stored answer: each shard written, and how far before `position` the last event on it stands."""
 
 C = TypeVar("C", bound=Command)
 
@@ -58,19 +63,28 @@ class Pipeline:
         self._shard_of = shard_of
         self._preparing: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
-    async def execute(self, command: C, issue: Issue, prepare: Prepare[Any, C] | None = None) -> Answer:
+    async def execute(
+        self,
+        command: C,
+        issue: Issue,
+        prepare: Prepare[Any, C] | None = None,
+        known: Mapping[UUID, Loaded[Any]] | None = None,
+    ) -> Answer:
         """Execute the command once, whatever is repeated or races with it; `prepare` replaces the handler's.
 
+        `known` are states of targets that the caller holds in memory, by stream: the first attempt does not
+        load them. A state that is out of date costs a second attempt, because the append refuses the first.
+
         Raises Forbidden, NotFound, Invalid, Rejected, KeyReused; Stale for an If-Match that does not hold,
-        RevisionConflict after four lost races; EventTooLarge, UnknownEvent; Busy, Unavailable.
+        RevisionConflict after four lost races, Expired; EventTooLarge, UnknownEvent; Busy, Unavailable.
         """
         authorise(type(command), issue.caller)
         run = _Run(self._handlers[type(command)], command, issue, prepare)
         if (answer := await self._first_answer(run)) is not None:
             return answer
         try:
-            return await self._race(run)
-        except (NotFound, Invalid, Rejected, Stale):
+            return await self._race(run, known or {})
+        except (NotFound, Invalid, Rejected, Stale, Expired):
             # A duplicate may have won since we looked, and that is why the rule refuses us.
             if (answer := await self._first_answer(run)) is not None:
                 return answer
@@ -86,55 +100,64 @@ class Pipeline:
             raise KeyReused
         return await self._repeated(stored)
 
-    async def _race(self, run: _Run) -> Answer:
+    async def _race(self, run: _Run, known: Mapping[UUID, Loaded[Any]]) -> Answer:
         if run.prepare is None:
-            return await self._try(run)
+            return await self._try(run, known)
         # Preparing takes long (a map is rendered), and who loses does it again: in one process we queue up.
-        async with self._preparing.setdefault(run.handler.stream(run.command), asyncio.Lock()):
-            return await self._try(run)
+        async with self._preparing.setdefault(run.targets[0].stream, asyncio.Lock()):
+            return await self._try(run, known)
 
-    async def _try(self, run: _Run) -> Answer:
+    async def _try(self, run: _Run, known: Mapping[UUID, Loaded[Any]]) -> Answer:
+        if known:
+            # What a caller holds may be out of date: then neither its refusal nor its conflict counts.
+            with suppress(RevisionConflict, NotFound, Invalid, Rejected, Stale):
+                return await self._attempt(run, known)
         # With an If-Match there is no second chance: the reload finds it stale.
         for _ in range(RETRIES):
             with suppress(RevisionConflict):
-                return await self._attempt(run)
-        return await self._attempt(run)
+                return await self._attempt(run, {})
+        return await self._attempt(run, {})
 
-    async def _attempt(self, run: _Run) -> Answer:
-        handler, command = run.handler, run.command
-        stream = handler.stream(command)
-        loaded = await self._states.load(handler.decider, stream)
-        _check_match(run.issue.if_match, loaded)
+    async def _attempt(self, run: _Run, known: Mapping[UUID, Loaded[Any]]) -> Answer:
+        handler, command, targets = run.handler, run.command, run.targets
+        unknown = [target for target in targets if target.stream not in known]
+        loaded = {**known, **(await self._states.load_all(unknown) if unknown else {})}
+        first = loaded[targets[0].stream]
+        _check_match(run.issue.if_match, first)
         if run.prepare is not None:
-            command = await run.prepare(loaded.state, command)
-        events = handler.decider.decide(loaded.state, command)
-        category, key = handler.decider.category, handler.partition_key(command)
+            command = await run.prepare(first.state, command)
+        decision = handler.decide(TargetStates({s: found.state for s, found in loaded.items()}), command)
+        events = events_in_order(targets, decision)
+        back = shards_written(targets, decision, self._shard_of)
         status, body = (handler.status, handler.body(command, events)) if events else (200, {})
-        command_key = run.command_key(status, body)
+        command_key = run.command_key(status, body, back)
         if not events and command_key is None:
-            return self._answer(status, body, loaded.revision, loaded.position, category, key)
-        # Without events it asserts where the stream stands, and keeps the answer for a repetition.
+            return _answer(status, body, first.revision, first.position, back)
+        # Every stream that was looked at is checked by the append, with or without events of its own.
         appended = await self._store.append(
-            [Slice(stream, loaded.revision, category, key, run.encoded(events))],
-            run.metadata,
-            command_key,
+            run.slices(targets, loaded, decision), run.metadata, command_key, decision.not_after
         )
         if appended.repeated is not None:
             return await self._repeated(appended.repeated)
-        position = appended.position if events else loaded.position
-        return self._answer(status, body, appended.revision, position, category, key)
+        position = appended.position if events else first.position
+        return _answer(status, body, appended.revision, position, back)
 
     async def _repeated(self, stored: StoredAnswer) -> Answer:
-        # The event itself knows its shard; this issue of the command may carry another id of its own making.
-        (last,) = await self._store.read_log(stored.position - 1, 1)
-        token = encode_token({self._shard_of(last.category, last.partition_key): stored.position})
-        return Answer(stored.status, stored.body, stored.revision, stored.position, token, repeated=True)
+        body = dict(stored.body)
+        back: Mapping[str, int] | None = body.pop(SHARDS, None)
+        if back is None:
+            # Stored by a version whose commands wrote one stream: its last event knows the shard.
+            (last,) = await self._store.read_log(stored.position - 1, 1)
+            back = {self._shard_of(last.category, last.partition_key): 0}
+        answer = _answer(stored.status, body, stored.revision, stored.position, back)
+        return replace(answer, repeated=True)
 
-    def _answer(
-        self, status: int, body: Mapping[str, Any], revision: int, position: int, category: str, key: str
-    ) -> Answer:
-        token = encode_token({self._shard_of(category, key): position})
-        return Answer(status, body, revision, position, token)
+
+def _answer(
+    status: int, body: Mapping[str, Any], revision: int, position: int, back: Mapping[str, int]
+) -> Answer:
+    token = encode_token({shard: position - before for shard, before in back.items()})
+    return Answer(status, body, revision, position, token)
 
 
 def _check_match(if_match: frozenset[int] | None, loaded: Loaded[Any]) -> None:
@@ -147,16 +170,18 @@ def _check_match(if_match: frozenset[int] | None, loaded: Loaded[Any]) -> None:
 class _Run:
     """One issue of one command: what stays the same however often it is tried."""
 
-    handler: Handler[Any, Any]
+    handler: Handler[Any]
     command: Command
     issue: Issue
     prepare: Prepare[Any, Any] | None
     fingerprint: bytes = b""
+    targets: Sequence[Target[Any]] = ()
     metadata: Metadata = field(init=False)
     _event_ids: list[UUID] = field(default_factory=list[UUID])
 
     def __post_init__(self) -> None:
         self.prepare = self.prepare or self.handler.prepare
+        self.targets = self.handler.targets(self.command)
         if self.issue.command_id is not None:
             self.fingerprint = fingerprint(self.command, self.handler.incidental)
         command_id = self.issue.command_id or uuid7()
@@ -168,13 +193,29 @@ class _Run:
             traceparent=self.issue.traceparent,
         )
 
-    def encoded(self, events: tuple[Event, ...]) -> tuple[NewEvent, ...]:
-        # The ids are made once: by them the log recognises what it wrote before the connection broke.
-        while len(self._event_ids) < len(events):
-            self._event_ids.append(uuid7())
-        return tuple(map(REGISTRY.encode, events, self._event_ids))
+    def slices(
+        self, targets: Sequence[Target[Any]], loaded: Mapping[UUID, Loaded[Any]], decision: Decision
+    ) -> list[Slice]:
+        """Return one slice for each target, at the revision it was loaded at."""
+        ids = self._ids(sum(map(len, decision.events.values())))
+        return [
+            Slice(
+                target.stream,
+                loaded[target.stream].revision,
+                target.decider.category,
+                target.partition_key,
+                tuple(REGISTRY.encode(event, next(ids)) for event in decision.events.get(target.stream, ())),
+            )
+            for target in targets
+        ]
 
-    def command_key(self, status: int, body: Mapping[str, Any]) -> CommandKey | None:
+    def _ids(self, count: int) -> Iterator[UUID]:
+        # The ids are made once: by them the log recognises what it wrote before the connection broke.
+        while len(self._event_ids) < count:
+            self._event_ids.append(uuid7())
+        return iter(self._event_ids)
+
+    def command_key(self, status: int, body: Mapping[str, Any], back: Mapping[str, int]) -> CommandKey | None:
         if self.issue.command_id is None:
             return None
-        return CommandKey(self.issue.command_id, self.fingerprint, status, body)
+        return CommandKey(self.issue.command_id, self.fingerprint, status, {**body, SHARDS: back})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -10,14 +10,18 @@ from uuid import UUID
 
 
 class Snapshots(Protocol):
-    """The latest state of a stream, so that a long one loads as fast as a short one."""
+    """The latest state of each stream by fold, so that a long stream loads as fast as a short one."""
 
-    async def read_snapshot(self, stream: UUID, fold_version: int) -> tuple[int, bytes] | None:
-        """Return (revision, state) of the latest snapshot made by this version of the fold, if any."""
+    async def read_snapshots(
+        self, fold: str, fold_version: int, streams: Collection[UUID]
+    ) -> dict[UUID, tuple[int, bytes]]:
+        """Return (revision, content) of the latest snapshots made by this version of the fold, by stream."""
         ...
 
-    async def write_snapshot(self, stream: UUID, revision: int, fold_version: int, state: bytes) -> None:
-        """Keep this snapshot unless a later one exists."""
+    async def write_snapshot(
+        self, fold: str, fold_version: int, stream: UUID, revision: int, content: bytes
+    ) -> None:
+        """Keep this snapshot unless a later one is there."""
         ...
 
 

@@ -11,9 +11,9 @@ from commands.reference_jams import parse_jams
 from commands.reference_midi import parse_tempo_map
 from commands.reference_times import parse_beat_times
 from commands.states import States
-from commands.tracks import TRACK
 from domain.errors import Invalid, NotFound
 from domain.track.commands import UploadReference
+from domain.track.decider import TRACK
 from domain.track.edits import MAX_BEATS
 from domain.track.state import Absent
 
@@ -58,7 +58,7 @@ class References:
 
         Raises NotFound, Invalid, and the errors of reading the track.
         """
-        state = (await self._states.load(TRACK, track_id)).state
+        state = (await self._states.load(TRACK.at(track_id, str(track_id)))).state
         if isinstance(state, Absent):
             raise NotFound(f"there is no track {track_id}")
         beats = await asyncio.to_thread(read_beats, content, state.profile.duration_ms)

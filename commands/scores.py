@@ -33,7 +33,7 @@ class Comparison:
     sha256: str | None = None
 
 
-def comparison(state: Track, command: c.TrackCommand, grid: tuple[float, ...]) -> Comparison | None:
+def comparison(state: Track, command: c.OnTrack, grid: tuple[float, ...]) -> Comparison | None:
     """Return the comparison that scores this grid; None if the trackers' agreement scores it."""
     reference = _reference(state, command)
     if reference is not None:
@@ -47,7 +47,7 @@ def comparison(state: Track, command: c.TrackCommand, grid: tuple[float, ...]) -
             return None
 
 
-def _reference(state: Track, command: c.TrackCommand) -> Reference | None:
+def _reference(state: Track, command: c.OnTrack) -> Reference | None:
     if isinstance(command, c.UploadReference):
         return Reference(command.kind, command.sha256, command.reference_ms)
     return state.reference if isinstance(state, Ready) else None

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from commands.handler import Decider, Handler, Handlers, Prepare
+from commands.handler import Handlers, on_stream
 from commands.versions import Versions
+from domain.decider import Target
 from domain.registry import Event
 from domain.track import commands as c
 from domain.track import events as e
-from domain.track.decider import decide
-from domain.track.state import FOLD_VERSION, INITIAL, Track, evolve
-
-TRACK: Decider[Track, c.TrackCommand] = Decider(
-    category="track",
-    initial=INITIAL,
-    decide=decide,
-    evolve=evolve,
-    state=Track,
-    fold_version=FOLD_VERSION,
-)
+from domain.track.decider import TRACK
+from domain.track.state import Track
 
 _MEASURED = frozenset({"media_type", "audio_bytes", "duration_ms"})
 """What the server found out about an upload: its SHA-256 says as much, and a new decoder measures anew."""
@@ -29,49 +21,32 @@ _MEASURED = frozenset({"media_type", "audio_bytes", "duration_ms"})
 def track_handlers(versions: Versions) -> Handlers:
     """Return the handlers of all track commands. CompleteAnalysis needs a `prepare` with each issue."""
     return {
-        c.UploadTrack: _handler(202, _uploaded, incidental=_MEASURED | {"track_id"}),
-        c.DescribeTrack: _handler(),
-        c.RequestAnalysis: _handler(202, _queued),
-        c.RequeueAnalysis: _handler(202, _queued),
-        c.CancelAnalysis: _handler(),
-        c.StartAnalysis: _handler(),
-        c.CompleteAnalysis: _handler(200, _version, incidental=frozenset({"took_ms"})),
-        c.FailAnalysis: _handler(incidental=frozenset({"failed_at", "detail"})),
-        c.ApplyBeatOverride: _handler(200, _version, versions.corrected),
-        c.RevertBeatOverride: _handler(200, _version, versions.corrected),
-        c.UploadReference: _handler(200, _version, versions.corrected),
-        c.ArchiveTrack: _handler(),
+        c.UploadTrack: on_stream(_track, 202, _uploaded, incidental=_MEASURED | {"track_id"}),
+        c.DescribeTrack: on_stream(_track),
+        c.RequestAnalysis: on_stream(_track, 202, _queued),
+        c.RequeueAnalysis: on_stream(_track, 202, _queued),
+        c.CancelAnalysis: on_stream(_track),
+        c.StartAnalysis: on_stream(_track),
+        c.CompleteAnalysis: on_stream(_track, 200, _version, incidental=frozenset({"took_ms"})),
+        c.FailAnalysis: on_stream(_track, incidental=frozenset({"failed_at", "detail"})),
+        c.ApplyBeatOverride: on_stream(_track, 200, _version, versions.corrected),
+        c.RevertBeatOverride: on_stream(_track, 200, _version, versions.corrected),
+        c.UploadReference: on_stream(_track, 200, _version, versions.corrected),
+        c.ArchiveTrack: on_stream(_track),
     }
 
 
-def _nothing(command: c.TrackCommand, events: tuple[Event, ...]) -> Mapping[str, Any]:
-    return {}
-
-
-def _handler(
-    status: int = 200,
-    body: Callable[[Any, tuple[Event, ...]], Mapping[str, Any]] = _nothing,
-    prepare: Prepare[Track, Any] | None = None,
-    incidental: frozenset[str] = frozenset(),
-) -> Handler[Track, Any]:
-    return Handler(
-        TRACK,
-        stream=lambda command: command.track_id,
-        partition_key=lambda command: str(command.track_id),
-        body=body,
-        status=status,
-        prepare=prepare,
-        incidental=incidental,
-    )
+def _track(command: c.OnTrack) -> Target[Track]:
+    return TRACK.at(command.track_id, str(command.track_id))
 
 
 def _uploaded(command: c.UploadTrack, events: tuple[Event, ...]) -> Mapping[str, Any]:
     return {"track_id": str(command.track_id), **_queued(command, events)}
 
 
-def _queued(command: c.TrackCommand, events: tuple[Event, ...]) -> Mapping[str, Any]:
+def _queued(command: c.OnTrack, events: tuple[Event, ...]) -> Mapping[str, Any]:
     return {"job_id": next(str(event.job_id) for event in events if isinstance(event, e.AnalysisQueued))}
 
 
-def _version(command: c.TrackCommand, events: tuple[Event, ...]) -> Mapping[str, Any]:
+def _version(command: c.OnTrack, events: tuple[Event, ...]) -> Mapping[str, Any]:
     return {"version": next(event.version for event in events if isinstance(event, e.VersionMade))}

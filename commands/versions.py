@@ -122,7 +122,7 @@ class Versions:
             {**files_of_grid(rendered), **files_of_analysis(analysed, state.profile.filename)},
         )
 
-    def _corrected(self, track: Ready, command: c.TrackCommand, event: e.VersionMade, left: _Left) -> _Draft:
+    def _corrected(self, track: Ready, command: c.OnTrack, event: e.VersionMade, left: _Left) -> _Draft:
         # Warnings about the analysis' grid do not apply to another grid; warnings about the audio do.
         own = event.beats_ms == track.machine.beats_ms
         agreement = left.metrics.agreement if own else None

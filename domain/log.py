@@ -101,7 +101,7 @@ class StoredAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """A durable append. `position` is its last event's, `revision` that of the first slice with events.
+    """A durable append. `position` is its last event's, `revision` that of its first slice's stream.
 
     `repeated` is the first answer when the command key had been used before: nothing was written now.
     """
@@ -137,6 +137,13 @@ class EventStore(Protocol):
         self, stream: UUID, after: int = 0, up_to: int | None = None, limit: int = PAGE_EVENTS
     ) -> Page:
         """Return the first `limit`, or PAGE_BYTES, of a stream's events with after < revision <= up_to."""
+        ...
+
+    async def read_streams(self, after: Mapping[UUID, int], limit: int = PAGE_EVENTS) -> Page:
+        """Return the first `limit`, or PAGE_BYTES, of these streams' events above a revision each.
+
+        In the order of the log. One round trip, however many the streams.
+        """
         ...
 
     async def read_log(

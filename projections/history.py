@@ -9,26 +9,25 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
 
+from domain.decider import Decider
 from domain.errors import NotFound
 from domain.events import REGISTRY
 from domain.log import EventStore, Page
 from domain.recorded import Recorded
-from domain.track.state import INITIAL, Track, evolve
 
-TRACK = "track"
-"""The category of the streams read here: an id alone does not tell whose stream it is."""
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
-class Then:
-    """A track as it was after `revision`, whose event is `last`."""
+class Then(Generic[S]):
+    """A stream's state as it was after `revision`, whose event is `last`."""
 
-    state: Track
+    state: S
     revision: int
     last: Recorded
 
@@ -42,37 +41,47 @@ class Changed:
     new: Any
 
 
-async def track_at(
-    store: EventStore, track_id: UUID, revision: int | None = None, at: datetime | None = None
-) -> Then:
-    """Return the track as it was at a revision, at a time, or is now.
+async def state_at(
+    store: EventStore,
+    decider: Decider[S],
+    stream: UUID,
+    revision: int | None = None,
+    at: datetime | None = None,
+) -> Then[S]:
+    """Return a stream's state as it was at a revision, at a time, or is now.
 
-    Raises NotFound when it had no such revision, or was not there yet.
+    Raises NotFound when it had no such revision, was not there yet, or is of another category.
     """
-    state, last = INITIAL, None
-    async for recorded in _events(store, track_id, revision):
+    state, last = decider.initial, None
+    async for recorded in _events(store, stream, revision):
         # recorded_at never goes back, so the events up to a time are a prefix.
         if at is not None and recorded.recorded_at > at:
             break
-        if recorded.category != TRACK:
+        if recorded.category != decider.category:
             break
-        state, last = evolve(state, REGISTRY.decode(recorded)), recorded
+        state, last = decider.evolve(state, REGISTRY.decode(recorded)), recorded
     if last is None:
-        raise NotFound(
-            f"there is no track {track_id}" if at is None else f"track {track_id} did not exist at {at}"
+        raise (
+            _absent(decider, stream)
+            if at is None
+            else NotFound(f"{decider.category} {stream} did not exist at {at}")
         )
     if revision is not None and last.revision < revision:
-        raise NotFound(f"the track is at revision {last.revision}: it has no revision {revision} yet")
+        raise NotFound(
+            f"the {decider.category} is at revision {last.revision}: it has no revision {revision} yet"
+        )
     return Then(state, last.revision, last)
 
 
-async def track_diff(store: EventStore, track_id: UUID, old: int, new: int) -> tuple[Changed, ...]:
-    """Return what differs between two revisions of a track; revision 0 is before its upload.
+async def state_diff(
+    store: EventStore, decider: Decider[Any], stream: UUID, old: int, new: int
+) -> tuple[Changed, ...]:
+    """Return the differences between two revisions of a stream; revision 0 is before its first event.
 
-    Raises NotFound for a track or a revision that is not there.
+    Raises NotFound for a stream or a revision that is not there.
     """
-    states = [(await track_at(store, track_id, r)).state if r else None for r in (old, new)]
-    before, after = (flattened(state_json(state)) if state else {} for state in states)
+    states = [(await state_at(store, decider, stream, r)).state if r else None for r in (old, new)]
+    before, after = ({} if state is None else flattened(state_json(state)) for state in states)
     paths = [*before, *(path for path in after if path not in before)]
     return tuple(
         Changed(path, before.get(path), after.get(path))
@@ -81,19 +90,25 @@ async def track_diff(store: EventStore, track_id: UUID, old: int, new: int) -> t
     )
 
 
-async def track_events(store: EventStore, track_id: UUID, after: int, limit: int) -> Page:
-    """Return a page of a track's events. Raises NotFound for a stream that is not a track's."""
-    events = await store.read_stream(track_id, after, limit=limit)
-    first = events or await store.read_stream(track_id, limit=1)
-    if not first or first[0].category != TRACK:
-        raise NotFound(f"there is no track {track_id}")
+async def stream_events(
+    store: EventStore, decider: Decider[Any], stream: UUID, after: int, limit: int
+) -> Page:
+    """Return a page of a stream's events. Raises NotFound for a stream of another category."""
+    events = await store.read_stream(stream, after, limit=limit)
+    first = events or await store.read_stream(stream, limit=1)
+    if not first or first[0].category != decider.category:
+        raise _absent(decider, stream)
     return events
 
 
-def state_json(state: Track) -> dict[str, Any]:
+def state_json(state: Any) -> dict[str, Any]:
     """Return a state as JSON data; `type` names which of the states it is."""
     json: dict[str, Any] = msgspec.to_builtins(state)
     return json
+
+
+def _absent(decider: Decider[Any], stream: UUID) -> NotFound:
+    return NotFound(f"there is no {decider.category} {stream}")
 
 
 def flattened(value: Any, path: str = "") -> dict[str, Any]:

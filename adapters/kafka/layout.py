@@ -6,9 +6,9 @@ document stores use it in paths.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from kafka.partitioner.default import murmur2
@@ -18,15 +18,7 @@ from psycopg.errors import UndefinedTable
 
 from adapters.postgres.pool import Pool, connection
 from domain.errors import Unavailable
-
-SUBJECTS: Final[Mapping[str, str]] = {
-    "track": "track",
-    "device": "device",
-    "lease": "device",
-    "deployment": "deployment",
-    "member": "deployment",
-}
-"""Category to the subject of its topic. Categories whose events must stay in one order share a subject."""
+from domain.topics import TOPICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +61,11 @@ class Layout:
 
     def of(self, categories: Collection[str]) -> list[Topic]:
         """Return the topics that carry these categories."""
-        return [self._topics[subject] for subject in sorted({SUBJECTS[c] for c in categories})]
+        return [self._topics[subject] for subject in sorted({TOPICS[c] for c in categories})]
 
     def partition_of(self, category: str, partition_key: str) -> TopicPartition:
         """Return the partition of a key, chosen as Kafka's clients do by default (murmur2)."""
-        topic = self._topics[SUBJECTS[category]]
+        topic = self._topics[TOPICS[category]]
         return TopicPartition(topic.name, (murmur2(partition_key.encode()) & 0x7FFFFFFF) % topic.partitions)
 
     def shard(self, partition: TopicPartition) -> str:
@@ -100,6 +92,6 @@ async def fetch_layout(conn: AsyncConnection[Any]) -> Layout:
         "SELECT subject, name, partitions, topic_id, cluster_id FROM kafka_topics ORDER BY subject"
     )
     topics = [Topic(*row) for row in await cursor.fetchall()]
-    if {topic.subject for topic in topics} != set(SUBJECTS.values()):
+    if {topic.subject for topic in topics} != set(TOPICS.values()):
         raise Unavailable("this database has no Kafka topics yet: run `beatledger migrate`")
     return Layout(topics)

@@ -18,8 +18,9 @@ from kafka.protocol.consumer.offsets import OffsetSpec
 from kafka.structs import TopicPartition
 
 from adapters.kafka.clients import administering
-from adapters.kafka.layout import SUBJECTS, Layout, Topic
+from adapters.kafka.layout import Layout, Topic
 from adapters.postgres.cannot_start import CannotStart
+from domain.topics import TOPICS
 
 RETENTION = timedelta(days=7)
 """Kafka keeps events for this long. It is no archive: readers that were away longer use the event store."""
@@ -41,7 +42,7 @@ def create_topics(
     Returns the names of the topics it created. Run it after the migrations, as the owner role; blocks.
     Raises TopicsRefused, Unavailable (no Kafka), psycopg.Error.
     """
-    wanted = {subject: f"{namespace}.{subject}" for subject in sorted(set(SUBJECTS.values()))}
+    wanted = {subject: f"{namespace}.{subject}" for subject in sorted(set(TOPICS.values()))}
     with administering(bootstrap) as admin, psycopg.connect(owner_conninfo) as connection:
         # The table's lock serialises migrations.
         connection.execute("LOCK TABLE kafka_topics IN EXCLUSIVE MODE")

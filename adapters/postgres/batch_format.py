@@ -70,7 +70,7 @@ def pack_append(
 ) -> PackedAppend:
     """Pack an append of the event store. Raises UnicodeEncodeError for a text with half a surrogate pair."""
     written = [slice_ for slice_ in slices if slice_.events]
-    answering = written[0] if written else slices[0]
+    answering = slices[0]
     revision = answering.expected + len(answering.events)
     told = _metadata(metadata)
     limit = _NULL_TIMESTAMPTZ if not_after is None else _timestamptz(not_after)

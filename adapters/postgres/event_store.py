@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
@@ -100,6 +100,28 @@ class PostgresEventStore:
         last = _MAX_BIGINT if up_to is None else up_to
         async with connection(self._pool) as conn:
             return await fetch_recorded(conn, clause, [stream, after, last], limit)
+
+    async def read_streams(self, after: Mapping[UUID, int], limit: int = PAGE_EVENTS) -> Page:
+        """See domain.log.EventStore. Raises Unavailable."""
+        if len(after) == 1:
+            ((stream, revision),) = after.items()
+            return await self.read_stream(stream, revision, limit=limit)
+        # Each stream's next events by its own index; no stream can give the page more than the page holds.
+        clause = """
+            notification_id IN (
+                SELECT next.notification_id
+                FROM unnest(%s::uuid[], %s::bigint[]) AS wanted (stream, after)
+                CROSS JOIN LATERAL (
+                    SELECT e.notification_id FROM stored_events e
+                    WHERE e.originator_id = wanted.stream AND e.originator_version > wanted.after
+                    ORDER BY e.originator_version LIMIT %s
+                ) next
+            )
+            ORDER BY notification_id
+        """
+        async with connection(self._pool) as conn:
+            parameters = [list(after), list(after.values()), limit + 1]
+            return await fetch_recorded(conn, clause, parameters, limit)
 
     async def read_log(
         self,

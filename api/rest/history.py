@@ -23,11 +23,13 @@ from api.rest.routing import TRACK_PATH, TrackId, guarded
 from api.security.guard import auditor, reader
 from api.services import services_of
 from domain.command import Line
+from domain.decider import Decider
 from domain.errors import Invalid, NotFound
 from domain.log import PAGE_EVENTS, EventStore, Page
 from domain.log_clock import LogClock
 from domain.recorded import Recorded
-from projections.history import state_json, track_at, track_diff, track_events
+from domain.track.decider import TRACK
+from projections.history import state_at, state_diff, state_json, stream_events
 
 router = guarded("history")
 
@@ -76,10 +78,7 @@ async def track_history(
 
     A page has fewer events than `limit` where these are large; read on until `next_after` is null.
     """
-    page = await track_events(services_of(request).events, track_id, after, limit)
-    body = await _page(request, page, page[-1].revision if page.more else None)
-    # By its hash alone: a page is no state of the track that a change could be based on.
-    return representation(request, body)
+    return await _history(request, TRACK, track_id, after, limit)
 
 
 @router.get(
@@ -94,31 +93,7 @@ async def track_state(
     refused, because the state at that time is not known; but while that clock is behind the log, times up
     to the log's last event are answered.
     """
-    if revision is not None and at is not None:
-        raise Invalid("one_of", "send revision or at, not both", "query.at")
-    store = services_of(request).events
-    clock = None if at is None else await _clock_of(store, at)
-    behind_s = clock.behind_s if clock else 0.0
-    try:
-        then = await track_at(store, track_id, revision, at)
-    except NotFound as error:
-        if behind_s:
-            raise NotFound(f"{error.detail}; {clock}") from error
-        raise
-    state = state_json(then.state)
-    body = msgspec.json.encode(
-        {
-            "track_id": track_id,
-            "revision": then.revision,
-            "position": then.last.position,
-            "recorded_at": then.last.recorded_at,
-            "status": state["type"],
-            "state": state,
-            "as_of": at,
-            "clock_behind_log_s": behind_s or None,
-        }
-    )
-    return representation(request, body, then.revision)
+    return await _state(request, TRACK, track_id, {"track_id": track_id}, revision, at)
 
 
 async def _clock_of(store: EventStore, at: datetime) -> LogClock:
@@ -141,9 +116,55 @@ async def diff_track(
     to: Annotated[int, _number(1, "Later revision.", examples=[2])],
 ) -> Response:
     """Compare a track at two revisions."""
-    changes = await track_diff(services_of(request).events, track_id, from_, to)
-    body = {"track_id": track_id, "from_revision": from_, "to_revision": to, "changes": changes}
-    return representation(request, msgspec.json.encode(body), to)
+    return await _diff(request, TRACK, track_id, {"track_id": track_id}, from_, to)
+
+
+async def _history(request: Request, decider: Decider[Any], stream: UUID, after: int, limit: int) -> Response:
+    page = await stream_events(services_of(request).events, decider, stream, after, limit)
+    body = await _page(request, page, page[-1].revision if page.more else None)
+    # By its hash alone: a page is no state of the stream that a change could be based on.
+    return representation(request, body)
+
+
+async def _state(
+    request: Request,
+    decider: Decider[Any],
+    stream: UUID,
+    named: dict[str, Any],
+    revision: int | None,
+    at: datetime | None,
+) -> Response:
+    if revision is not None and at is not None:
+        raise Invalid("one_of", "send revision or at, not both", "query.at")
+    store = services_of(request).events
+    clock = None if at is None else await _clock_of(store, at)
+    behind_s = clock.behind_s if clock else 0.0
+    try:
+        then = await state_at(store, decider, stream, revision, at)
+    except NotFound as error:
+        if behind_s:
+            raise NotFound(f"{error.detail}; {clock}") from error
+        raise
+    state = state_json(then.state)
+    body: dict[str, Any] = {
+        **named,
+        "revision": then.revision,
+        "position": then.last.position,
+        "recorded_at": then.last.recorded_at,
+        "status": state["type"],
+        "state": state,
+        "as_of": at,
+        "clock_behind_log_s": behind_s or None,
+    }
+    return representation(request, msgspec.json.encode(body), then.revision)
+
+
+async def _diff(
+    request: Request, decider: Decider[Any], stream: UUID, named: dict[str, Any], old: int, new: int
+) -> Response:
+    changes = await state_diff(services_of(request).events, decider, stream, old, new)
+    body = {**named, "from_revision": old, "to_revision": new, "changes": changes}
+    return representation(request, msgspec.json.encode(body), new)
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,9 +133,7 @@ def evolve(state: Track, event: e.TrackEvent) -> Track:
             return msgspec.structs.replace(state, profile=_described(state.profile, event))
         case e.TrackArchived():
             return Archived(state.profile)
-        case (
-            e.AnalysisCompleted() | e.BeatOverrideApplied() | e.BeatOverrideReverted() | e.ReferenceGiven()
-        ):
+        case e.AnalysisCompleted() | e.BeatOverrideApplied() | e.BeatOverrideReverted() | e.ReferenceGiven():
             return _version_made(state, event)
         case e.AnalysisQueued() | e.AnalysisStarted() | e.AnalysisFailed() | e.AnalysisAbandoned():
             return _job_moved(state, event)
@@ -200,7 +198,7 @@ def _version_made(state: Live, event: _Version) -> Live:
             current = msgspec.structs.replace(made, overridden=state.current.overridden)
             reference = Reference(event.kind, event.sha256, event.reference_ms)
             return msgspec.structs.replace(state, latest=made.number, current=current, reference=reference)
-        case (e.BeatOverrideApplied() | e.BeatOverrideReverted() | e.ReferenceGiven()), _:
+        case ((e.BeatOverrideApplied() | e.BeatOverrideReverted() | e.ReferenceGiven()), _):
             return state  # only a ready track is corrected
 
 

@@ -12,7 +12,7 @@ import sys, threading
 import msgspec
 from analysis.genesis_map import read_map, read_metadata
 from commands.reference_jams import parse_jams
-from commands.tracks import TRACK
+from domain.track.decider import TRACK
 from commands.versions import _decode_manifest, _decode_metrics
 from domain.events import REGISTRY
 

@@ -15,13 +15,13 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from structlog.testing import capture_logs
 
-from adapters.kafka.layout import SUBJECTS
 from adapters.postgres.access import Access
 from adapters.postgres.migrated import until_migrated
 from app import migration
 from app.cli.local import read_settings
 from app.settings import Migration
 from domain.errors import Unavailable
+from domain.topics import TOPICS
 from projections.named_tasks import end
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +49,7 @@ async def test_a_database_without_topics_is_waited_for_since_migrate_is_still_at
     assert "topics" in logged[0]["reason"]
     assert not waiting.done()
     with psycopg.connect(database.owner) as owner:
-        for subject in set(SUBJECTS.values()):
+        for subject in set(TOPICS.values()):
             owner.execute(
                 "INSERT INTO kafka_topics (subject, name, topic_id, partitions, cluster_id)"
                 " VALUES (%s, %s, %s, 1, 'c')",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +14,11 @@ from adapters.postgres.snapshots import PostgresSnapshots
 from commands.issue import Caller, Issue
 from commands.pipeline import Pipeline
 from commands.states import States
-from commands.tracks import TRACK, track_handlers
+from commands.tracks import track_handlers
 from commands.versions import Versions
 from domain.log import PAGE_EVENTS, Page
 from domain.track import commands as c
+from domain.track.decider import TRACK
 from tests.servers.ledgers import Ledger, open_ledger
 from tests.servers.long_tracks import lengthen, write_track
 from tests.unit.commands.memory import MemoryArtefacts
@@ -48,6 +50,11 @@ class Counted:
         self.reads.append((after, len(read)))
         return read
 
+    async def read_streams(self, after: Mapping[UUID, int], limit: int = PAGE_EVENTS) -> Page:
+        read = await self._store.read_streams(after, limit)
+        self.reads += [(at, sum(event.stream == stream for event in read)) for stream, at in after.items()]
+        return read
+
     async def retitle(self, stream: UUID, title: str) -> int:
         answer = await self.pipeline.execute(c.DescribeTrack(track_id=stream, title=title), Issue(ADA))
         await self.states.close()
@@ -62,17 +69,16 @@ async def test_ten_thousand_events_are_loaded_by_one_snapshot_and_the_tail(datab
         assert await first.retitle(stream, "first") == LONG + 1
         assert sum(count for _, count in first.reads) == LONG
         assert max(count for _, count in first.reads) == PAGE_EVENTS
-        snapshot = await first.snapshots.read_snapshot(stream, 1)
-        assert snapshot is not None
-        assert snapshot[0] == LONG
+        snapshot = await first.snapshots.read_snapshots("track", 1, [stream])
+        assert snapshot[stream][0] == LONG
 
         await lengthen(ledger.store, stream, LONG + 1, 20)
         restarted = Counted(ledger)
         assert await restarted.retitle(stream, "second") == LONG + 22
-        assert restarted.reads == [(LONG, 21)]
+        assert restarted.reads == [(LONG - 1, 1), (LONG, 21)]
 
         assert await restarted.retitle(stream, "third") == LONG + 23
-        assert restarted.reads == [(LONG, 21), (LONG + 21, 1)]
+        assert restarted.reads == [(LONG - 1, 1), (LONG, 21), (LONG + 21, 1)]
 
 
 async def test_a_command_that_changes_nothing_knows_its_place_from_the_snapshot_alone(database: Access):
@@ -81,11 +87,11 @@ async def test_a_command_that_changes_nothing_knows_its_place_from_the_snapshot_
         stream = await write_track(ledger.store, 300)
         await write_track(ledger.store, 7)
         warm = Counted(ledger)
-        await warm.states.load(TRACK, stream)
+        await warm.states.load(TRACK.at(stream, str(stream)))
         await warm.states.close()
         restarted = Counted(ledger)
         answer = await restarted.pipeline.execute(
             c.DescribeTrack(track_id=stream, title="title 300"), Issue(ADA)
         )
-        assert restarted.reads == [(300, 0)]
+        assert restarted.reads == [(299, 1), (300, 0)]
         assert (answer.revision, answer.position) == (300, 307)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from commands.ports import StoredArtefact
-from domain.errors import KeyReused, NotFound, RevisionConflict, Unavailable
+from domain.errors import Expired, KeyReused, NotFound, RevisionConflict, Unavailable
 from domain.log import (
     PAGE_EVENTS,
     Appended,
@@ -39,6 +39,8 @@ class MemoryStore:
         self.answers: dict[UUID, StoredAnswer] = {}
         self.reads: list[tuple[UUID, int, int]] = []
         self.appends = 0
+        self.asserted: list[UUID] = []
+        self.now = NOON
         self.page = PAGE_EVENTS
 
     async def append(
@@ -56,12 +58,18 @@ class MemoryStore:
             return Appended(stored.position, stored.revision, None, stored)
         for part in slices:
             actual = self.revision(part.stream)
+            if not part.events:
+                self.asserted.append(part.stream)
             if actual != part.expected:
                 raise RevisionConflict(part.stream, part.expected, actual)
+        if not_after is not None and self.now > not_after:
+            raise Expired(not_after)
         for part in slices:
             self.write(part, metadata)
         appended = Appended(len(self.log), self.revision(slices[0].stream), NOON)
-        ends = next((r.position for r in reversed(self.log) if r.stream == slices[-1].stream), len(self.log))
+        ends = len(self.log)
+        if not any(part.events for part in slices):
+            ends = next((r.position for r in reversed(self.log) if r.stream == slices[0].stream), ends)
         if command_key is not None:
             self.answers[command_key.command_id] = StoredAnswer(
                 command_key.fingerprint,
@@ -105,9 +113,18 @@ class MemoryStore:
         self, stream: UUID, after: int = 0, up_to: int | None = None, limit: int = PAGE_EVENTS
     ) -> Page:
         await asyncio.sleep(0)
-        found = [r for r in self.log if r.stream == stream and r.revision > after]
+        last = len(self.log) if up_to is None else up_to
+        found = [r for r in self.log if r.stream == stream and after < r.revision <= last]
         page = Page(found[: min(limit, self.page)], more=len(found) > min(limit, self.page))
         self.reads.append((stream, after, len(page)))
+        return page
+
+    async def read_streams(self, after: Mapping[UUID, int], limit: int = PAGE_EVENTS) -> Page:
+        await asyncio.sleep(0)
+        cut = min(limit, self.page)
+        found = [r for r in self.log if r.revision > after.get(r.stream, len(self.log))]
+        page = Page(found[:cut], more=len(found) > cut)
+        self.reads += [(stream, at, sum(r.stream == stream for r in page)) for stream, at in after.items()]
         return page
 
     async def read_log(
@@ -187,18 +204,26 @@ class MemorySubscription:
 
 
 class MemorySnapshots:
-    """Snapshots, the latest of each stream."""
+    """Snapshots, the latest of each stream and fold: (revision, fold version, content)."""
 
     def __init__(self) -> None:
-        self.kept: dict[UUID, tuple[int, int, bytes]] = {}
+        self.kept: dict[tuple[str, UUID], tuple[int, int, bytes]] = {}
 
-    async def read_snapshot(self, stream: UUID, fold_version: int) -> tuple[int, bytes] | None:
-        revision, version, state = self.kept.get(stream, (0, 0, b""))
-        return (revision, state) if version == fold_version else None
+    async def read_snapshots(
+        self, fold: str, fold_version: int, streams: Collection[UUID]
+    ) -> dict[UUID, tuple[int, bytes]]:
+        found = {stream: self.kept.get((fold, stream), (0, 0, b"")) for stream in streams}
+        return {
+            stream: (revision, content)
+            for stream, (revision, version, content) in found.items()
+            if version == fold_version
+        }
 
-    async def write_snapshot(self, stream: UUID, revision: int, fold_version: int, state: bytes) -> None:
-        if self.kept.get(stream, (0,))[0] < revision:
-            self.kept[stream] = (revision, fold_version, state)
+    async def write_snapshot(
+        self, fold: str, fold_version: int, stream: UUID, revision: int, content: bytes
+    ) -> None:
+        if self.kept.get((fold, stream), (0,))[0] < revision:
+            self.kept[fold, stream] = (revision, fold_version, content)
 
 
 class MemoryArtefacts:

@@ -8,16 +8,16 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from commands.handler import Handler
+from commands.handler import on_stream
 from commands.issue import Answer, Caller, Issue
 from commands.pipeline import RETRIES, Pipeline, authorise
 from commands.states import States
-from commands.tracks import TRACK
 from domain.command import Command, Role
 from domain.consistency import decode_token
 from domain.errors import Forbidden, KeyReused, NotFound, Rejected, RevisionConflict, Stale, UnknownEvent
 from domain.log import Metadata, NewEvent, Slice
 from domain.track import commands as c
+from domain.track.decider import TRACK
 from tests.unit.commands.house import ADA, House
 from tests.unit.domain import tracks as t
 
@@ -308,10 +308,10 @@ class LateLoad:
         store, pending = house.store, [meanwhile]
 
         class Late(States):
-            async def load(self, decider: Any, stream: UUID) -> Any:
+            async def load_all(self, targets: Any) -> Any:
                 if pending:
                     await pending.pop()()
-                return await super().load(decider, stream)
+                return await super().load_all(targets)
 
         states = Late(store, house.snapshots)
         self.pipeline = Pipeline(store, states, house.handlers, lambda *_: "0")
@@ -352,12 +352,8 @@ async def test_the_callers_preparation_takes_the_place_of_the_handlers(house: Ho
         return prepare
 
     table = {
-        c.DescribeTrack: Handler(
-            TRACK,
-            stream=lambda command: command.track_id,
-            partition_key=lambda command: str(command.track_id),
-            body=lambda command, events: {},
-            prepare=asking("handler"),
+        c.DescribeTrack: on_stream(
+            lambda command: TRACK.at(command.track_id, str(command.track_id)), prepare=asking("handler")
         )
     }
     pipeline = house.another(table)

@@ -10,8 +10,9 @@ import pytest
 
 from domain.errors import NotFound
 from domain.log import Metadata, NewEvent, Slice
+from domain.track.decider import TRACK
 from domain.track.state import INITIAL
-from projections.history import flattened, state_json, track_at, track_diff, track_events
+from projections.history import flattened, state_at, state_diff, state_json, stream_events
 from tests.unit.commands.memory import MemoryStore
 
 pytestmark = pytest.mark.anyio
@@ -42,10 +43,10 @@ def test_a_state_is_json_and_says_which_it_is() -> None:
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda store, stream: track_events(store, stream, 0, 10),
-        lambda store, stream: track_events(store, stream, 9, 10),
-        track_at,
-        lambda store, stream: track_diff(store, stream, 0, 1),
+        lambda store, stream: stream_events(store, TRACK, stream, 0, 10),
+        lambda store, stream: stream_events(store, TRACK, stream, 9, 10),
+        lambda store, stream: state_at(store, TRACK, stream),
+        lambda store, stream: state_diff(store, TRACK, stream, 0, 1),
     ],
 )
 async def test_a_stream_of_another_category_is_no_track(
