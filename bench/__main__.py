@@ -5,7 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("append", "catchup", "visible", "distributed", "snapshot_load", "upload", "analysis", "throughput")
+NAMES = (
+    "append",
+    "catchup",
+    "visible",
+    "distributed",
+    "snapshot_load",
+    "streams",
+    "upload",
+    "analysis",
+    "throughput",
+)
 
 
 def main() -> None:

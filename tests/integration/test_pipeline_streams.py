@@ -1,9 +1,8 @@
-"""Commands over several streams at a real Postgres: fences under racing writers, many assertions, many streams."""
+"""Commands over several streams at a real Postgres: racing writers, many assertions, many streams."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -122,30 +121,15 @@ async def test_tails_of_many_streams_come_in_pages_in_the_order_of_the_log(ledge
     assert pages == 5
 
 
-async def test_five_thousand_streams_are_loaded_and_asserted_by_one_command(
-    ledger: Ledger, record_property: pytest.RecordProperty
-):
-    """The assertions cost under 50 ms: beside an append of the same event without them, best of five."""
+async def test_five_thousand_streams_are_loaded_and_asserted_by_one_command(ledger: Ledger):
+    """bench/streams.py tells the cost."""
     players = tuple(await streams_with(ledger, 1, 5_000))
     states = States(ledger.store, PostgresSnapshots(ledger.pool))
     held = await states.load_all([player(stream) for stream in (CONDUCTOR, *players)])
     assert all(held[stream].revision == 1 for stream in players)
-
-    slices = [Slice(stream, 1, "track", str(stream)) for stream in players]
-    costs: list[float] = []
-    for number in range(5):
-        event = Slice(CONDUCTOR, 2 * number, "track", "c", (new_event(number),))
-        again = Slice(CONDUCTOR, 2 * number + 1, "track", "c", (new_event(number),))
-        began = time.perf_counter()
-        await ledger.store.append([event], NOBODY)
-        alone = time.perf_counter()
-        await ledger.store.append([again, *slices], NOBODY)
-        costs.append((time.perf_counter() - alone) - (alone - began))
-    record_property("ms of 5,000 assertions", round(min(costs) * 1000, 1))
-    assert min(costs) < 0.05
-
-    answer = await process(ledger).execute(Play(players=players, most=10_000), Issue(ADA), known={})
-    assert answer.revision == 11
-    await process(ledger).execute(Tune(player=players[4_321]), Issue(ADA))
-    with pytest.raises(RevisionConflict, match=str(players[4_321])):
-        await ledger.store.append([Slice(CONDUCTOR, 11, "track", "c", (new_event(0),)), *slices], NOBODY)
+    pipeline = process(ledger)
+    await pipeline.execute(Play(players=players, most=10_000), Issue(ADA), known=held)
+    await pipeline.execute(Tune(player=players[4_321]), Issue(ADA))
+    await pipeline.execute(Play(players=players, most=10_000), Issue(ADA), known=held)
+    titles = [recorded.data["title"] for recorded in await ledger.store.read_stream(CONDUCTOR)]
+    assert titles == ["a piece, 5000", "a piece, 5001"]
