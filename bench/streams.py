@@ -1,7 +1,7 @@
 """What it costs a command to look at many streams: assertions in an append, and loading them.
 
-`python -m bench.streams` prints docs/benchmarks.md's table "A command over many streams". The two appends take
-turns, so whatever else the machine does falls on both; the difference is the cost of the assertions.
+`python -m bench.streams` prints docs/benchmarks.md's table "A command over many streams". The two appends
+alternate, so other load falls on both; their difference is the cost of the assertions.
 """
 
 from __future__ import annotations
