@@ -1,6 +1,6 @@
-"""The registry of every event of the product."""
+"""The one registry of every event the product knows: those of all deciders."""
 
+from domain.deciders import DECIDERS
 from domain.registry import Registry
-from domain.track.events import TRACK_EVENTS
 
-REGISTRY = Registry(TRACK_EVENTS)
+REGISTRY = Registry(kind for decider in DECIDERS.values() for kind in decider.events)

@@ -18,7 +18,6 @@ from domain.errors import EventTooLarge, UnknownEvent
 from domain.known_types import known
 from domain.log import MAX_EVENT_BYTES, NewEvent
 from domain.recorded import Recorded
-from domain.topics import TOPICS
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +46,7 @@ class EventType:
 class Registry:
     """Every event this code can write or read.
 
-    Raises ValueError for two events of one name or shape, a category without a topic, a missing upcaster.
+    Raises ValueError for two events of one name or shape, and for a missing upcaster.
     """
 
     def __init__(self, types: Iterable[EventType]) -> None:
@@ -61,8 +60,6 @@ class Registry:
     def _add(self, kind: EventType) -> None:
         if kind.name in self.types or kind.shape in self._by_shape:
             raise ValueError(f"the event {kind.name} ({kind.shape.__name__}) is registered twice")
-        if kind.category not in TOPICS:
-            raise ValueError(f"the event {kind.name} has a category without a topic: see domain/topics.py")
         if missing := [n for n in range(1, kind.version) if n not in kind.upcasters]:
             raise ValueError(f"the event {kind.name} lacks upcasters from schema versions {missing}")
         self.types[kind.name] = kind

@@ -17,8 +17,8 @@ from psycopg import AsyncConnection
 from psycopg.errors import UndefinedTable
 
 from adapters.postgres.pool import Pool, connection
+from domain.deciders import TOPICS
 from domain.errors import Unavailable
-from domain.topics import TOPICS
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,6 +196,8 @@ TRACK: Decider[Track] = Decider(
     decide=decide,
     state=Track,
     fold_version=FOLD_VERSION,
-    events=get_args(e.TrackEvent),
+    topic="track",
+    folds=e.TrackEvent,
+    events=e.TRACK_EVENTS,
     commands=get_args(c.TrackCommand),
 )

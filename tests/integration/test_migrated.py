@@ -20,8 +20,8 @@ from adapters.postgres.migrated import until_migrated
 from app import migration
 from app.cli.local import read_settings
 from app.settings import Migration
+from domain.deciders import TOPICS
 from domain.errors import Unavailable
-from domain.topics import TOPICS
 from projections.named_tasks import end
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from commands.handler import Handler, on_stream
 from domain.command import Command, Role
 from domain.decider import Decider, Decision, Target, TargetStates
 from domain.errors import Rejected
-from domain.registry import Event
+from domain.registry import Event, EventType
 from domain.track import events as e
 
 CONDUCTOR, VIOLIN, HORN = (UUID(int=n) for n in (101, 102, 103))
@@ -58,7 +58,17 @@ def decide(state: Count, command: Tune) -> tuple[Event, ...]:
 
 
 PLAYER: Decider[Count] = Decider(
-    "track", Count(), evolve, decide, Count, 1, (e.TrackDescribed,), (Tune,), fold="player"
+    "track",
+    Count(),
+    evolve,
+    decide,
+    Count,
+    1,
+    "track",
+    e.TrackDescribed,
+    (EventType("track.described", e.TrackDescribed),),
+    (Tune,),
+    fold="player",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -163,16 +164,7 @@ async def test_a_refusal_by_states_held_too_long_does_not_count(house: House):
 async def test_a_second_fold_of_a_stream_has_a_state_of_its_own(house: House):
     await house.issue(Tune(player=HORN))
     states = States(house.store, house.snapshots)
-    twice = PLAYER.__class__(
-        "track",
-        Count(),
-        lambda state, event: Count(state.events + 10),
-        PLAYER.decide,
-        Count,
-        1,
-        PLAYER.events,
-        fold="twice",
-    )
+    twice = replace(PLAYER, evolve=lambda state, event: Count(state.events + 10), fold="twice")
     assert (await states.load(player(HORN))).state == Count(1)
     assert (await states.load(twice.at(HORN, ""))).state == Count(10)
     assert (await states.load(player(HORN))).state == Count(1)
