@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,7 +40,6 @@ exec {setpriv} "$@"
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Beatledger]:
     library = _library()
     if library is None:
-        warnings.warn("libfaketime is missing: install the Debian package faketime", stacklevel=1)
         pytest.skip("libfaketime is missing: install the Debian package faketime")
     # Postgres is started through setpriv. Ours lets it, after the change of user, read $FAKETIME's clock.
     setpriv = shutil.which("setpriv")
