@@ -20,6 +20,7 @@ from kafka.structs import TopicPartition
 from adapters.kafka.clients import administering
 from adapters.kafka.layout import Layout, Topic
 from adapters.postgres.cannot_start import CannotStart
+from domain.deciders import TOPICS
 
 RETENTION = timedelta(days=7)
 """Kafka keeps events for this long. It is no archive: readers that were away longer use the event store."""
