@@ -12,6 +12,8 @@ _TAIL = 1 << 18
 
 _SYNC = re.compile(rb"\xff[\xf8\xf9]")
 _TOTAL_AT = 21
+_SHORTEST_BLOCK = 16
+"""Samples (RFC 9639, 8.2): a file that states less gives no number to count frames by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,13 @@ def mended(data: Buffer, sound: Run) -> Mended:
         return Mended()
     rate = int.from_bytes(info[18:21], "big") >> 4
     stated = int.from_bytes(info[_TOTAL_AT : _TOTAL_AT + 5], "big") & (1 << 36) - 1
-    last = _last_frame(data, at + 42, end, int.from_bytes(info[8:10], "big"))
+    block = int.from_bytes(info[8:10], "big")
+    last = _last_frame(data, at + 42, end, block) if block >= _SHORTEST_BLOCK else None
     if last is None or not rate:
         return Mended()
-    start, true = last
-    end = min(end, start + _longest_frame(info))
+    start, frame = last
+    true = frame.start + frame.samples
+    end = min(end, start + _longest(frame, info))
     cut, total = at + _TOTAL_AT, max(stated, true)
     field = int.from_bytes(info[_TOTAL_AT : _TOTAL_AT + 5], "big") - stated + total
     return Mended(
@@ -44,17 +48,17 @@ def mended(data: Buffer, sound: Run) -> Mended:
     )
 
 
-def _longest_frame(info: bytes) -> int:
-    """Return the length in bytes of the largest block without compression: no frame is longer."""
+def _longest(frame: _Frame, info: bytes) -> int:
+    """Return the length in bytes of this frame without compression: it is no longer."""
     channels, bits = (info[20] >> 1 & 7) + 1, ((info[20] & 1) << 4 | info[21] >> 4) + 1
-    return 64 + int.from_bytes(info[10:12], "big") * channels * (bits + 1) // 8
+    return 64 + frame.samples * channels * (bits + 1) // 8
 
 
-def _last_frame(data: Buffer, start: int, end: int, block: int) -> Run | None:
-    """Return where the last frame starts, in bytes, and ends, in samples, wherever in the file it stands."""
+def _last_frame(data: Buffer, start: int, end: int, block: int) -> tuple[int, _Frame] | None:
+    """Return the last frame and at which byte it starts, wherever in the file it stands."""
     for window in (_TAIL, 1 << 21, 1 << 24, end - start):
         begin = max(start, end - window)
-        found = _true_length(data[begin:end], block)
+        found = _last_in(data[begin:end], block)
         if found is not None:
             return begin + found[0], found[1]
         if begin == start:
@@ -62,8 +66,8 @@ def _last_frame(data: Buffer, start: int, end: int, block: int) -> Run | None:
     return None
 
 
-def _true_length(tail: bytes, block: int) -> Run | None:
-    """Return where the last frame starts, in bytes, and ends, in samples, if it follows on another.
+def _last_in(tail: bytes, block: int) -> tuple[int, _Frame] | None:
+    """Return the last frame and at which byte it starts, if it follows on another.
 
     Two in a row: a single header is found in noise once in some dozen files.
     """
@@ -75,7 +79,7 @@ def _true_length(tail: bytes, block: int) -> Run | None:
             continue
         ends.add(frame.start + frame.samples)
         if frame.start in ends:
-            last = found.start(), frame.start + frame.samples
+            last = found.start(), frame
     return last
 
 

@@ -47,7 +47,9 @@ async def test_hostile_files_are_refused_or_salvaged_and_nothing_crashes_hangs_o
     path = tmp_path / "upload"
     wrong: dict[str, object] = {}
     async with ChildAnalyser(workers=1, probers=1, cap_s=CAP_S) as analyser:
-        before = audio_children()
+        async with asyncio.timeout(10):  # a child has its name once the new program has replaced the fork
+            while len(before := audio_children()) < 2:
+                await asyncio.sleep(0.01)
         files = list(hostile_files())
         for file in files:
             path.write_bytes(file.content)
