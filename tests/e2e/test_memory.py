@@ -81,8 +81,15 @@ def _read_all(served: Served, streams: list[UUID], versions: int, report: Callab
     report("all of the log, twice at once")
 
 
+def _client(served: Served) -> httpx2.Client:
+    """Return a client with time for a fold of a whole track beside three others."""
+    client = served.client()
+    client.timeout = httpx2.Timeout(300.0)
+    return client
+
+
 def _history(served: Served, stream: UUID) -> int:
-    with served.client() as client:
+    with _client(served) as client:
         after, count = 0, 0
         while after is not None:
             page = client.get(f"/v1/tracks/{stream}/history", params={"after": after, "limit": 1000}).json()
@@ -91,7 +98,7 @@ def _history(served: Served, stream: UUID) -> int:
 
 
 def _versions(served: Served, stream: UUID) -> int:
-    with served.client() as client:
+    with _client(served) as client:
         numbers: list[int] = []
         asked: dict[str, Any] = {"limit": 200}
         while asked:
@@ -107,7 +114,7 @@ def _versions(served: Served, stream: UUID) -> int:
 
 def _states(served: Served, stream: UUID, versions: int) -> int:
     path = f"/v1/tracks/{stream}"
-    with served.client() as client:
+    with _client(served) as client:
         assert client.get(f"{path}/diff", params={"from": 5, "to": versions + 3}).status_code == 200
         state = client.get(f"{path}/state").json()["state"]
         renamed = client.patch(path, json={"title": "another"}, headers={"If-Match": "*"})
@@ -117,7 +124,7 @@ def _states(served: Served, stream: UUID, versions: int) -> int:
 
 def _lines(served: Served) -> int:
     with (
-        served.client() as client,
+        _client(served) as client,
         client.stream("GET", "/v1/events", headers={"Accept": "application/x-ndjson"}) as stream,
     ):
         return sum(chunk.count(b"\n") for chunk in stream.iter_bytes())
