@@ -1,5 +1,15 @@
 """The command line: `beatledger COMMAND`, and `python -m app` the same."""
 
-from app.cli.main import main
+from __future__ import annotations
 
-__all__ = ["main"]
+import sys
+
+
+def main() -> None:
+    """Run a command. Imports it here, because Ctrl-C during the imports must end without a traceback too."""
+    try:
+        from app.cli.main import run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)

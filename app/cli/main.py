@@ -5,7 +5,11 @@ Commands import what they run when they run: `beatledger token` should not wait 
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -19,6 +23,24 @@ cli = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"beatledger {version('beatledger')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """beatledger: songs in, beat grids out, every change on the record."""
+
+
 cli.command("up")(server.up)
 cli.command("role")(server.role)
 cli.command("migrate")(server.migrate)
@@ -31,7 +53,7 @@ cli.add_typer(jobs.cli, name="jobs")
 cli.add_typer(audit.cli, name="audit")
 
 
-def main() -> None:
+def run() -> None:
     """Run a command; what the user can mend is said in a sentence, everything else is a traceback."""
     # Of every command: structlog left alone writes to standard output, into the history that is exported.
     configure_logging()
@@ -40,5 +62,10 @@ def main() -> None:
     except (CannotStart, LedgerError) as error:
         typer.secho(f"beatledger: {error}", fg="red", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        typer.secho(f"beatledger: cannot write the output: {error.strerror}", fg="red", err=True)
+        # Python would flush what is left of it at the exit, and fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
