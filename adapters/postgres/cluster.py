@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -76,6 +77,29 @@ def make_cluster(folder: DataFolder, runtime: Path) -> None:
         raise CannotStart(f"the database cluster {folder.postgres} can't be made: {error}") from error
     finally:
         password.unlink(missing_ok=True)
+
+
+def mend_owner(cluster: Path) -> None:
+    """Give a cluster that root owns to the user Postgres runs as: a copy made by root has lost its owner.
+
+    Raises CannotStart for one that belongs to somebody else than root and that user.
+    """
+    uid, gid = server_user()
+    owner = cluster.stat().st_uid
+    if owner == uid:
+        return
+    if owner != 0 or os.geteuid() != 0:
+        raise CannotStart(
+            f"{cluster} belongs to user {owner}, and Postgres runs as user {uid} here: "
+            f"chown -R {uid}:{gid} {shlex.quote(str(cluster))}"
+        )
+    try:
+        # The folder itself last: a run that is cut off is done again.
+        for path in (*cluster.rglob("*"), cluster):
+            os.chown(path, uid, gid, follow_symlinks=False)
+        cluster.chmod(0o700)
+    except OSError as error:
+        raise CannotStart(f"the owner of {cluster} can't be mended: {error}") from error
 
 
 def _initdb(cluster: Path, password: Path) -> None:

@@ -19,7 +19,7 @@ import structlog
 
 from adapters.postgres.access import DATABASE, Access, access_through
 from adapters.postgres.cannot_start import CannotStart
-from adapters.postgres.cluster import binary, make_cluster, make_runtime_folder
+from adapters.postgres.cluster import binary, make_cluster, make_runtime_folder, mend_owner
 from adapters.postgres.data_folder import DataFolder
 from adapters.postgres.postmaster import remove_stale_locks, running_postmaster
 from adapters.postgres.privileges import launch_words
@@ -72,6 +72,7 @@ class EmbeddedPostgres:
             raise CannotStart(f"hold the data folder {self.folder.path} before starting Postgres in it")
         self._runtime = make_runtime_folder(self.folder)
         make_cluster(self.folder, self._runtime)
+        mend_owner(self.folder.postgres)
         self._end_orphan(30.0)
         deadline = time.monotonic() + timeout_s
         self._launch()

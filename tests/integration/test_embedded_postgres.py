@@ -257,6 +257,16 @@ def postmaster_folder(cluster: Path) -> Path:
     return found.socket_folder
 
 
+@only_root
+def test_a_data_folder_copied_by_root_starts(folder: Path) -> None:
+    """`cp -r` gives every file to root, as which Postgres does not run."""
+    with embedded(folder / "data"):
+        pass
+    subprocess.run(["cp", "-r", folder / "data", folder / "copy"], check=True)
+    with embedded(folder / "copy") as copy:
+        assert answer(copy) == 42
+
+
 def test_kill_9_of_the_application_takes_postgres_down_and_the_next_start_works(folder: Path) -> None:
     with serving_process(folder) as (process, pid):
         process.kill()
