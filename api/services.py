@@ -23,6 +23,8 @@ class Limits:
     """How much one request may bring."""
 
     upload_bytes: int = 50_000_000
+    uploads: int = 192
+    """Uploads received at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from adapters.audio.sniff import sniff
 from api.application import create_api
 from api.rest.health import Readiness
 from api.security.tokens import TokenVerifier
-from api.services import Services
+from api.services import Limits, Services
 from app.ports import Ports
 from app.readiness import follows
 from app.role_list import BY_NAME, ROLES, Loop
@@ -117,6 +117,7 @@ def assemble(settings: Settings, ports: Ports) -> Application:
         accounts=ports.accounts,
         verifier=TokenVerifier(ports.secret),
         incoming=ports.incoming,
+        limits=Limits(uploads=settings.max_uploads),
         cors_origins=settings.cors_origins,
     )
     processes = {

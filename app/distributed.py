@@ -36,7 +36,9 @@ async def distributed(settings: Distributed) -> AsyncGenerator[Ports]:
     """
     conninfo = settings.database_url.get_secret_value()
     queue = AppendQueue(conninfo)
-    analyser = ChildAnalyser(settings.analysis_workers, cap_s=settings.max_audio_minutes * 60)
+    analyser = ChildAnalyser(
+        settings.analysis_workers, settings.probers, cap_s=settings.max_audio_minutes * 60
+    )
     mongo = MongoServer(settings.mongo_url.get_secret_value())
     try:
         with private_folder(settings.data_dir / "incoming") as incoming:

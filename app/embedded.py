@@ -32,7 +32,9 @@ async def embedded(settings: Embedded, folder: DataFolder, access: Access) -> As
     await pool.open()
     bell = FlushBell()
     queue = AppendQueue(access.serving, bell.ring)
-    analyser = ChildAnalyser(settings.analysis_workers, cap_s=settings.max_audio_minutes * 60)
+    analyser = ChildAnalyser(
+        settings.analysis_workers, settings.probers, cap_s=settings.max_audio_minutes * 60
+    )
     try:
         yield Ports(
             events=PostgresEventStore(queue, pool),

@@ -8,6 +8,8 @@ import signal
 import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
+from typing import cast
 
 import structlog
 import uvicorn
@@ -15,6 +17,7 @@ from starlette.types import ASGIApp
 
 from adapters.postgres.cannot_start import CannotStart
 from app.bounded_http import BoundedHttpProtocol
+from app.connections import HttpLimits, Places
 
 log = structlog.get_logger(__name__)
 
@@ -22,11 +25,15 @@ GRACE_S = 10
 """How long open requests may take to end once we are told to stop."""
 
 
+BACKLOG = 128
+"""Connections that may wait to be accepted: all of them may get a descriptor before one can be refused."""
+
+
 def listening(host: str, port: int) -> socket.socket:
     """Return a socket that listens there; port 0 takes a free one. Raises CannotStart."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise CannotStart(f"can't listen on {host}:{port}: {reason}; choose another --port") from error
@@ -35,14 +42,17 @@ def listening(host: str, port: int) -> socket.socket:
 class HttpServer(uvicorn.Server):
     """Serves on a socket until SIGINT or SIGTERM; `ready` is called with the URL once it answers."""
 
-    def __init__(self, api: ASGIApp, socket: socket.socket, ready: Callable[[str], None]) -> None:
+    def __init__(
+        self, api: ASGIApp, socket: socket.socket, ready: Callable[[str], None], limits: HttpLimits
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 api,
                 lifespan="off",
                 access_log=False,
                 log_level="warning",
-                http=BoundedHttpProtocol,
+                http=cast("type[asyncio.Protocol]", partial(BoundedHttpProtocol, Places(limits))),
+                backlog=BACKLOG,
                 timeout_graceful_shutdown=GRACE_S,
                 server_header=False,
             )

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from adapters.postgres.migrated import until_migrated
 from api.application import create_probes, create_waiting
 from app.bootstrap import assemble
+from app.connections import http_limits
 from app.distributed import distributed, relay_of, serving_pool
 from app.http_server import HttpServer, listening
 from app.readiness import relay_ready
@@ -48,7 +49,7 @@ def run(role: str, settings: Distributed, ready: Callable[[str], None]) -> None:
 
 async def _run(role: str, settings: Distributed, door: socket.socket, ready: Callable[[str], None]) -> None:
     reception = Reception()
-    server = HttpServer(reception, door, ready)
+    server = HttpServer(reception, door, ready, http_limits(settings))
     working = asyncio.create_task(_work(role, settings, reception))
     # A role that can't continue ends its process, so that its supervisor restarts it.
     working.add_done_callback(lambda _: server.stop())

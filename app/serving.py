@@ -11,6 +11,7 @@ import uvloop
 from adapters.postgres.data_folder import DataFolder
 from adapters.postgres.server import EmbeddedPostgres
 from app.bootstrap import assemble
+from app.connections import http_limits
 from app.embedded import embedded, empty_incoming
 from app.http_server import HttpServer, listening
 from app.migration import prepare
@@ -52,5 +53,5 @@ async def _serve(
         # This process holds the data folder, so every worker with a lease is dead: end the leases now.
         await ports.jobs.expire_leases()
         async with application.running(*EMBEDDED):
-            await HttpServer(application.api, door, ready).serve_until_signalled()
+            await HttpServer(application.api, door, ready, http_limits(settings)).serve_until_signalled()
         supervising.cancel()

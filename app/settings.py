@@ -58,6 +58,22 @@ class Settings(BaseSettings):
     max_audio_minutes: Annotated[float, Field(gt=0, le=90)] = 20.0
     """Longest decoded sound: a 49 MB MP3 can hold 13.9 hours. An analysis takes 50 MB, and 0.28 MB for each
     allowed second. The limit is 90, for which a grid's 20,000 beats suffice."""
+    header_seconds: Annotated[float, Field(gt=0, le=300)] = 10.0
+    """A connection is ended when it has not sent a whole request header within this time."""
+    body_seconds: Annotated[float, Field(gt=0, le=86_400)] = 900.0
+    """A request's body must have arrived within this time, and at this rate in every window:"""
+    body_bytes_per_second: Annotated[int, Field(ge=1)] = 1000
+    body_window_seconds: Annotated[float, Field(gt=0, le=300)] = 20.0
+    """An answer that nobody reads for this time is ended, too."""
+    max_connections: Annotated[int, Field(ge=1)] | None = None
+    """None = half of the descriptors this process may open, at most 4,096. When all places are taken, the
+    connection that has waited longest for a header is ended."""
+    max_connections_per_address: Annotated[int, Field(ge=1)] | None = None
+    """None = half of max_connections. Behind a proxy all connections have its address."""
+    max_uploads: Annotated[int, Field(ge=1)] = 192
+    """Uploads received at once; others are answered with 503. Each has two descriptors."""
+    probers: Annotated[int, Field(ge=2, le=64)] = 3
+    """Uploads decoded for a look at once; as many wait, others are answered with 503."""
     firmware_min_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = "1.0.0"
     """The firmware a device needs to play a version made from now on (semver)."""
 

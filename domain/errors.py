@@ -104,7 +104,7 @@ class EventTooLarge(LedgerError):
 
 
 class Busy(LedgerError):
-    """The append queue is full; nothing was written. Try again after `retry_after_s`."""
+    """A queue is full; nothing was written. Try again after `retry_after_s`."""
 
     code = "busy"
     retry_after_s: float = 1.0

@@ -13,11 +13,13 @@ from commands.analysis.ports import (
     Probed,
     UndecodableAudio,
 )
+from domain.errors import Busy
 
 DEFAULT_CAP_S = 1200.0
 """The longest accepted sound: 49 MB of MP3 can hold 13.9 hours."""
 
-PROBE_LIMIT_S = 10.0
+PROBE_LIMIT_S = 6.0
+"""An upload waits for at most two that hang: those at work, and those that waited before it."""
 
 _PROBE_BYTES = 100_000_000
 _ANALYSIS_BYTES_PER_SOUND_S = 275_000
@@ -33,14 +35,16 @@ _ANALYSIS_S_PER_SOUND_S = 0.25
 class ChildAnalyser:
     """Probes and analyses in separate children, so that an upload never waits for a long analysis.
 
-    At most `workers` analyses and `probers` probes run at a time; `cap_s` is the longest accepted sound, in
-    seconds.
+    At most `workers` analyses and `probers` probes run at a time, and as many probes wait; `cap_s` is the
+    longest accepted sound, in seconds.
     """
 
-    def __init__(self, workers: int | None = None, probers: int = 1, cap_s: float = DEFAULT_CAP_S) -> None:
+    def __init__(self, workers: int | None = None, probers: int = 2, cap_s: float = DEFAULT_CAP_S) -> None:
         analysis_bytes = _PROBE_BYTES + int(cap_s * _ANALYSIS_BYTES_PER_SOUND_S)
         self._analysts = Children(workers or os.cpu_count() or 1, analysis_bytes, _ANALYST_IMPORTS)
         self._probers = Children(probers, _PROBE_BYTES, _PROBER_IMPORTS)
+        self._most_probes = 2 * probers
+        self._probes = 0
         self._cap_s = cap_s
         self._limit_s = max(60.0, cap_s * _ANALYSIS_S_PER_SOUND_S)
 
@@ -62,7 +66,10 @@ class ChildAnalyser:
         await self._analysts.close()
 
     async def probe(self, path: Path) -> Probed:
-        """Probe an upload: `commands.ports.Analyser.probe`."""
+        """Probe an upload: `commands.ports.Analyser.probe`. Raises Busy when too many wait already."""
+        if self._probes >= self._most_probes:
+            raise Busy("too many uploads are being looked at: send this one again")
+        self._probes += 1
         try:
             return await self._probers.run(
                 "adapters.audio.probing:probe", path, self._cap_s, returns=Probed, timeout_s=PROBE_LIMIT_S
@@ -70,6 +77,8 @@ class ChildAnalyser:
         except (ChildDied, ChildTimedOut, MemoryError) as error:
             detail = f"the decoder gave up on this file: {error or 'out of memory'}"
             raise UndecodableAudio("undecodable", detail) from error
+        finally:
+            self._probes -= 1
 
     async def analyse(
         self, path: Path, settings: AnalysisSettings, on_progress: Callable[[str, float], None]

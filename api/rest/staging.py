@@ -16,9 +16,10 @@ from starlette.requests import Request
 
 from api.refusals import BodyTooLarge, StorageFull
 from api.rest.multipart import MultipartForm
+from api.services import Limits
 from commands.ports import HEAD_BYTES
 from commands.upload import Staged
-from domain.errors import Unavailable
+from domain.errors import Busy, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +30,10 @@ FORM_BYTES = 1_000_000
 """What a body may have besides its file: boundaries, headers, fields."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+_under_way: set[Path] = set()
+"""Of this process: each has a connection and a file open."""
 
 
 class _Sink:
@@ -74,20 +79,25 @@ def too_large(limit: int) -> BodyTooLarge:
 
 @asynccontextmanager
 async def staged_upload(
-    request: Request, incoming: Path, limit: int
+    request: Request, incoming: Path, limits: Limits
 ) -> AsyncGenerator[tuple[Staged, list[tuple[str, str]]]]:
     """Receive a multipart request: its file, and its fields in order; the file is gone when the block ends.
 
-    Raises what MultipartForm raises, BodyTooLarge, StorageFull, Unavailable, or ClientDisconnect.
+    Raises what MultipartForm raises, BodyTooLarge, Busy, StorageFull, Unavailable, or ClientDisconnect.
     """
+    limit = limits.upload_bytes
     form = MultipartForm(request.headers.get("content-type"))
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit + FORM_BYTES:
         raise too_large(limit)
+    if len(_under_way) >= limits.uploads:
+        raise Busy("too many uploads are being received: send this one again")
     path = incoming / f"{uuid4().hex}.part"
+    _under_way.add(path)
     try:
         yield await _received(request, form, path, limit), form.fields
     finally:
+        _under_way.discard(path)
         _remove(path)
 
 

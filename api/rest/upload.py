@@ -59,7 +59,7 @@ async def upload_track(request: Request) -> Response:
     """Upload a recording and queue its analysis."""
     services = services_of(request)
     issue = issue_of(request)
-    async with staged_upload(request, services.incoming, services.limits.upload_bytes) as (staged, form):
+    async with staged_upload(request, services.incoming, services.limits) as (staged, form):
         answer = await services.uploads.accept(staged, upload_fields(form), issue)
     return command_answer(answer, f"/v1/tracks/{answer.body['track_id']}")
 

@@ -19,6 +19,7 @@ from adapters.audio.analysing import VERSION
 from analysis.result import AnalysisSettings
 from analysis.synth import synthesise
 from commands.analysis.ports import Analyser, AnalysisCrashed, Probed, UndecodableAudio
+from domain.errors import Busy
 from tests.integration.recordings import clicks, encoded, tone, wav, with_data_size
 from tests.servers.audio_children import audio_children
 
@@ -195,3 +196,26 @@ async def test_an_analysis_that_hangs_is_timed_out(tmp_path: Path, monkeypatch: 
         with pytest.raises(AnalysisCrashed) as crashed:
             await analyser.analyse(tmp_path / "pipe", AnalysisSettings(), unheard)
         assert crashed.value.code == "timed_out"
+
+
+async def test_an_honest_upload_beside_twenty_that_hang_is_accepted_within_15_s(tmp_path: Path):
+    """A full queue refuses at once, so the honest client asks again, and never waits behind all of them."""
+    pipe = tmp_path / "hangs.wav"
+    os.mkfifo(pipe)  # opening it for reading never ends
+    honest = tmp_path / "honest.wav"
+    honest.write_bytes(synthesise("rock", 100.0, 5.0, seed=3).wav())
+    async with ChildAnalyser(workers=1, probers=2) as analyser:
+        hanging = [asyncio.create_task(analyser.probe(pipe)) for _ in range(20)]
+        await asyncio.sleep(0)
+        refused = 0
+        async with asyncio.timeout(15):
+            while True:
+                try:
+                    assert (await analyser.probe(honest)).duration_ms == pytest.approx(5000, abs=1)
+                    break
+                except Busy:
+                    refused += 1
+                    await asyncio.sleep(Busy.retry_after_s)
+        outcomes = await asyncio.gather(*hanging, return_exceptions=True)
+    assert refused
+    assert [type(outcome) for outcome in outcomes].count(Busy) == 16
