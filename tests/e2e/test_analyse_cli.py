@@ -323,7 +323,7 @@ def test_killed_outright_it_leaves_no_child_behind(begun: Callable[..., subproce
     with begun() as process:
         children = children_of(process.pid)
         process.kill()
-    until(lambda: all(map(is_gone, children)), what="the end of its children")
+    until(lambda: all(map(is_gone, children)), 60, "the end of its children")
 
 
 def test_a_full_disk_behind_standard_output_is_told_in_a_sentence(folder: Path):

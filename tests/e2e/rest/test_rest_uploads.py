@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -30,10 +31,12 @@ async def client(idle: House) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 async def _settled(house: House) -> bool:
-    """Say whether what earlier tests uploaded has reached every view and the queue."""
-    before = house.left()
-    await asyncio.sleep(0.1)
-    return house.left() == before
+    """Say whether every event has reached every view, and every job that was queued its row."""
+    if any(status.lag_events for status in await house.application.views.status()):
+        return False
+    queued = await house.ports.events.read_log(type="track.analysis_queued", limit=500)
+    jobs = [await house.ports.jobs.get(UUID(event.data["job_id"])) for event in queued]
+    return not queued.more and all(jobs)
 
 
 def form(file: bytes | None = WAV, name: str = "song.wav", **fields: Any) -> dict[str, Any]:
