@@ -114,7 +114,8 @@ async def test_what_fails_in_one_file_fails_that_job_alone(
     ]
     assert (again.number, again.attempt) == (2, 1)
     assert await impatient.told(good) == COMPLETED
-    assert (await impatient.told(hung))[-1] == "analysis_failed"
+    # Its second attempt may have started meanwhile.
+    assert (await impatient.told(hung))[:4][-1] == "analysis_failed"
 
 
 async def test_a_file_that_does_not_decode_is_not_tried_again(works: Plant, tmp_path: Path) -> None:

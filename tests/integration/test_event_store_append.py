@@ -60,16 +60,19 @@ async def test_times_are_utc_wherever_the_servers_operator_lives(database: Acces
 async def test_an_append_answers_with_its_end_and_the_first_streams_revision(
     ledger: Ledger,
 ) -> None:
+    """Whether that stream was written or asserted."""
     track, device = uuid4(), uuid4()
     slices = [
-        a_slice(device, 0, 0, "device"),
         a_slice(track, 0, 2),
+        a_slice(device, 0, 0, "device"),
         a_slice(device_two := uuid4(), 0, 3, "device"),
     ]
     appended = await ledger.store.append(slices, told_by())
     assert (appended.position, appended.revision, appended.repeated) == (5, 2, None)
     assert [event.position for event in await ledger.store.read_stream(device_two)] == [3, 4, 5]
     assert await ledger.store.head() == 5
+    asserting = [a_slice(track, 2, 0), a_slice(device, 0, 1, "device")]
+    assert (await ledger.store.append(asserting, told_by())).revision == 2
 
 
 async def test_an_append_at_another_revision_is_refused_with_the_actual_one(ledger: Ledger) -> None:
@@ -206,7 +209,7 @@ async def test_the_same_command_twice_at_once_appends_once(database: Access) -> 
 async def test_an_append_tried_again_with_its_event_ids_finds_itself(ledger: Ledger) -> None:
     """A caller told Unavailable sends the same events; even when the stream has gone on since."""
     stream, other = uuid4(), uuid4()
-    slices = [a_slice(other, 0, 0), a_slice(stream, 0, 2), a_slice(third := uuid4(), 0, 3)]
+    slices = [a_slice(stream, 0, 2), a_slice(other, 0, 0), a_slice(third := uuid4(), 0, 3)]
     first = await ledger.store.append(slices, told_by())
     await ledger.store.append([a_slice(stream, 2), a_slice(other, 0), a_slice(third, 3)], told_by())
     expired = datetime(2020, 1, 1, tzinfo=UTC)
