@@ -103,7 +103,7 @@ class Pipeline:
     async def _race(self, run: _Run, known: Mapping[UUID, Loaded[Any]]) -> Answer:
         if run.prepare is None:
             return await self._try(run, known)
-        # Preparing takes long (a map is rendered), and who loses does it again: in one process we queue up.
+        # Preparing takes long (a map is rendered), and a loser repeats it: commands of one process queue up.
         async with self._preparing.setdefault(run.targets[0].stream, asyncio.Lock()):
             return await self._try(run, known)
 
@@ -121,7 +121,9 @@ class Pipeline:
     async def _attempt(self, run: _Run, known: Mapping[UUID, Loaded[Any]]) -> Answer:
         handler, command, targets = run.handler, run.command, run.targets
         unknown = [target for target in targets if target.stream not in known]
-        loaded = {**known, **(await self._states.load_all(unknown) if unknown else {})}
+        # Of what the caller holds, the decision sees its targets alone: it relies on nothing unchecked.
+        held = {target.stream: known[target.stream] for target in targets if target.stream in known}
+        loaded = held | (await self._states.load_all(unknown) if unknown else {})
         first = loaded[targets[0].stream]
         _check_match(run.issue.if_match, first)
         if run.prepare is not None:

@@ -25,9 +25,9 @@ class Decider(Generic[S]):
 
     `topic` carries its events: categories whose events must be read in one order share a topic. `folds` is
     the closed union that `evolve` matches, `events` its members under their registered names, and `commands`
-    the members of the union of its commands. `decide` serves the commands that need no
-    other stream. `state` is the type that snapshots are decoded as (a msgspec type); snapshots and cached
-    states are kept under `fold` and `fold_version`, so two folds of one category do not meet.
+    the members of the union of its commands. `decide` serves the commands that need no other stream.
+    `state` is the type that snapshots are decoded as (a msgspec type); snapshots and cached states are kept
+    under `fold` and `fold_version`, so two folds of one category do not meet.
     """
 
     category: str

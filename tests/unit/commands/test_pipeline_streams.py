@@ -13,7 +13,7 @@ from commands.handler import Handler, merged
 from commands.issue import Answer, Issue
 from commands.states import States
 from domain.consistency import decode_token
-from domain.decider import Decision
+from domain.decider import Decision, TargetStates
 from domain.errors import Expired, Rejected, Stale
 from domain.log import CommandKey
 from domain.track import events as e
@@ -159,6 +159,19 @@ async def test_a_refusal_by_states_held_too_long_does_not_count(house: House):
     held[HORN] = type(held[HORN])(Count(1000), 0, 0)
     await house.pipeline.execute(Play(), Issue(ADA), known=held)
     assert titles(house) == ["a piece, 0"]
+
+
+async def test_a_decision_sees_no_held_state_of_a_stream_it_did_not_name(house: House):
+    """The append would not check it."""
+    held = await States(house.store, house.snapshots).load_all([player(HORN)])
+
+    def peek(states: TargetStates, command: Tune) -> Decision:
+        return Decision({VIOLIN: (e.TrackDescribed(str(states[player(HORN)])),)})
+
+    house.handlers = {Tune: Handler(lambda command: (player(VIOLIN),), peek)}
+    with pytest.raises(KeyError):
+        await house.another().execute(Tune(player=VIOLIN), Issue(ADA), known=held)
+    assert house.store.log == []
 
 
 async def test_a_second_fold_of_a_stream_has_a_state_of_its_own(house: House):
