@@ -52,7 +52,13 @@ STATUS: Mapping[type[e.LedgerError], int] = {
     r.NotReady: 503,
 }
 
-RULE_STATUS: Mapping[str, int] = {"not_audio": 415, "undecodable": 415}
+RULE_STATUS: Mapping[str, int] = {
+    "not_audio": 415,
+    "undecodable": 415,
+    "token_wrong": 403,
+    "token_used": 403,
+    "token_expired_unused": 403,
+}
 """Rules that have a status of their own."""
 
 HTTP_CODES: Mapping[int, tuple[str, str]] = {

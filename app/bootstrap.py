@@ -22,6 +22,7 @@ from app.settings import Settings
 from commands.analysis.attempt import Workbench
 from commands.analysis.reports import Reports
 from commands.analysis.worker import AnalysisWorker, worker_name
+from commands.devices import DEVICE_HANDLERS
 from commands.handler import merged
 from commands.pipeline import Pipeline
 from commands.process import Process
@@ -96,7 +97,10 @@ def assemble(settings: Settings, ports: Ports) -> Application:
     versions = Versions(ports.artefacts, settings.firmware_min_version)
     states = States(ports.events, ports.snapshots)
     pipeline = Pipeline(
-        ports.events, states, merged(DECIDERS.values(), track_handlers(versions)), ports.log.shard_of
+        ports.events,
+        states,
+        merged(DECIDERS.values(), track_handlers(versions), DEVICE_HANDLERS),
+        ports.log.shard_of,
     )
     views = Views(ports.documents, VIEWS, ports.events, progress)
     reports = Reports(pipeline, ports.events)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 Role = Literal["producer", "operator", "viewer", "auditor", "admin", "device", "service"]
 
@@ -46,3 +46,5 @@ OptionalLine = Annotated[
 Tag = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), AfterValidator(printable)
 ]
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

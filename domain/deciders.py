@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from domain.decider import Decider
+from domain.device.decider import DEVICE
+from domain.lease.decider import LEASE
 from domain.track.decider import TRACK
 
 
@@ -19,12 +21,10 @@ def by_category(kinds: Iterable[Decider[Any]]) -> Mapping[str, Decider[Any]]:
     return found
 
 
-DECIDERS: Final = by_category([TRACK])
+DECIDERS: Final = by_category([TRACK, DEVICE, LEASE])
 
 TOPICS: Final[Mapping[str, str]] = {
     # Installations already have the topics of these categories, whose deciders are still to come.
-    "device": "device",
-    "lease": "device",
     "deployment": "deployment",
     "member": "deployment",
     **{category: decider.topic for category, decider in DECIDERS.items()},

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 from pydantic import AfterValidator, Field
 
-from domain.command import Command, Line, OptionalLine, Role, Tag
+from domain.command import Command, Line, OptionalLine, Role, Sha256, Tag
 from domain.track.edits import Beats, Edit
 from domain.track.events import Artefact, Engine, Metrics, Preset
 
@@ -31,7 +31,6 @@ Tags = Annotated[tuple[Tag, ...], Field(max_length=10)]
 Priority = Annotated[int, Field(ge=0, le=10)]
 BpmHint = Annotated[float, Field(ge=20, le=400, allow_inf_nan=False)]
 Note = Annotated[str, Field(max_length=2000), AfterValidator(_storable)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Made(msgspec.Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""The device: its registration, its identity, and the attributes that it reports about itself."""
