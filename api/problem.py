@@ -55,9 +55,9 @@ STATUS: Mapping[type[e.LedgerError], int] = {
 RULE_STATUS: Mapping[str, int] = {
     "not_audio": 415,
     "undecodable": 415,
-    "token_wrong": 403,
-    "token_used": 403,
-    "token_expired_unused": 403,
+    "enrolment_token_wrong": 403,
+    "enrolment_token_used": 403,
+    "enrolment_token_expired": 403,
 }
 """Rules that have a status of their own."""
 

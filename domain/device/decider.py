@@ -38,20 +38,22 @@ def decide(state: Device, command: c.AloneOnDevice) -> tuple[Event, ...]:
 def enrol(state: Device, lease: Lease, command: c.EnrolDevice) -> tuple[Event, ...]:
     """Return the device's enrolment.
 
-    Raises Rejected: token_wrong, also for a device that does not exist (a stranger learns no names);
-    token_used, token_expired_unused, device_retired.
+    Raises Rejected: enrolment_token_wrong, also for a device that does not exist (a stranger learns no names);
+    enrolment_token_used, enrolment_token_expired, device_retired.
     """
     if isinstance(state, Absent) or not compare_digest(state.token_sha256, command.token_sha256):
         raise Rejected(
-            "token_wrong", "the device has no such enrolment token: ask an operator for another one"
+            "enrolment_token_wrong", "the device has no such enrolment token: ask an operator for another one"
         )
     if isinstance(state, Retired):
         raise _retired(command)
     if isinstance(state, Enrolled):
-        raise Rejected("token_used", "the enrolment token was used: ask an operator for another one")
+        raise Rejected(
+            "enrolment_token_used", "the enrolment token was used: ask an operator for another one"
+        )
     if command.at >= state.token_expires_at:
         raise Rejected(
-            "token_expired_unused", "the enrolment token has expired: ask an operator for another one"
+            "enrolment_token_expired", "the enrolment token has expired: ask an operator for another one"
         )
     return (e.DeviceEnrolled(state.enrolment + 1, command.credential_sha256, lease.epoch),)
 

@@ -72,34 +72,34 @@ def test_an_enrolment_carries_the_epoch_of_the_lease():
 
 
 def test_a_wrong_token_does_not_enrol():
-    assert refused(enrol, state(d.registered()), FREE, d.enrol(d.TOKEN_2)) == "token_wrong"
+    assert refused(enrol, state(d.registered()), FREE, d.enrol(d.TOKEN_2)) == "enrolment_token_wrong"
 
 
 def test_an_enrolment_says_the_same_of_a_device_that_does_not_exist():
-    assert refused(enrol, INITIAL, FREE, d.enrol()) == "token_wrong"
+    assert refused(enrol, INITIAL, FREE, d.enrol()) == "enrolment_token_wrong"
 
 
 def test_a_used_token_does_not_enrol_again():
-    assert refused(enrol, state(*ENROLLED), FREE, d.enrol()) == "token_used"
+    assert refused(enrol, state(*ENROLLED), FREE, d.enrol()) == "enrolment_token_used"
 
 
 def test_a_token_works_until_it_expires():
     registered = state(d.registered())
     last = d.TOMORROW - timedelta(microseconds=1)
     assert enrol(registered, FREE, d.enrol(at=last)) == (d.enrolled(),)
-    assert refused(enrol, registered, FREE, d.enrol(at=d.TOMORROW)) == "token_expired_unused"
+    assert refused(enrol, registered, FREE, d.enrol(at=d.TOMORROW)) == "enrolment_token_expired"
 
 
 def test_a_retired_device_does_not_enrol():
     retired = state(d.registered(), e.DeviceRetired(None))
     assert refused(enrol, retired, FREE, d.enrol()) == "device_retired"
-    assert refused(enrol, retired, FREE, d.enrol(d.TOKEN_2)) == "token_wrong"
+    assert refused(enrol, retired, FREE, d.enrol(d.TOKEN_2)) == "enrolment_token_wrong"
 
 
 def test_an_operator_issues_a_token_for_a_device_that_lost_its_journal():
     given(*ENROLLED).when(d.issue_token()).then(d.reissued())
     again = state(*ENROLLED, d.reissued())
-    assert refused(enrol, again, FREE, d.enrol(d.TOKEN)) == "token_wrong"
+    assert refused(enrol, again, FREE, d.enrol(d.TOKEN)) == "enrolment_token_wrong"
     assert enrol(again, Lease(epoch=3), d.enrol(d.TOKEN_2)) == (d.enrolled(2, d.FIRST, 3),)
 
 
