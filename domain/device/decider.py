@@ -38,8 +38,8 @@ def decide(state: Device, command: c.AloneOnDevice) -> tuple[Event, ...]:
 def enrol(state: Device, lease: Lease, command: c.EnrolDevice) -> tuple[Event, ...]:
     """Return the device's enrolment.
 
-    Raises Rejected: enrolment_token_wrong, also for a device that does not exist (a stranger learns no names);
-    enrolment_token_used, enrolment_token_expired, device_retired.
+    Raises Rejected: enrolment_token_wrong, also for a device that does not exist, so that a stranger learns
+    no names; enrolment_token_used, enrolment_token_expired, device_retired.
     """
     if isinstance(state, Absent) or not compare_digest(state.token_sha256, command.token_sha256):
         raise Rejected(
